@@ -1,0 +1,45 @@
+"""Ostiary keeps a door: is the face at the camera alive, and is it the right one?
+
+::
+
+    from ostiary import Liveness
+
+    check = Liveness(budget_ms=20).check("photo.jpg")
+    for face in check.faces:
+        print(face.liveness, face.accepted, face.reason)
+
+Names are loaded when they are first used, so that ``import ostiary`` costs next to nothing and needs
+neither torch nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ostiary.errors import OstiaryError
+    from ostiary.images import read_image
+    from ostiary.liveness import CheckedFace, ImageCheck, Liveness
+
+__version__ = "0.1.0"
+
+__all__ = ["CheckedFace", "ImageCheck", "Liveness", "OstiaryError", "read_image"]
+
+_HOMES = {
+    "CheckedFace": "ostiary.liveness",
+    "ImageCheck": "ostiary.liveness",
+    "Liveness": "ostiary.liveness",
+    "OstiaryError": "ostiary.errors",
+    "read_image": "ostiary.images",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ostiary' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

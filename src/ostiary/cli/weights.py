@@ -1,0 +1,32 @@
+"""``ostiary weights``: what comes with the package."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated
+
+import typer
+
+from ostiary.cli.console import out
+
+
+def list_weights(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """List the weights in the package with licence, data and size, after checking each file's SHA-256.
+
+    Example: ostiary weights list --json
+    """
+    from rich.table import Table
+
+    from ostiary.runtime.packaged import describe_packaged
+
+    records = describe_packaged()
+    if json:
+        print(json_module.dumps(records, indent=1))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = ("name", "task", "version", "licence", "data", "megabytes")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for record in records:
+        table.add_row(*(str(record[column]) for column in columns))
+    out.print(table)

@@ -1,0 +1,1 @@
+"""Data sets: one index type, one reader a published layout."""

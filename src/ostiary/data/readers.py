@@ -1,0 +1,20 @@
+"""The table of readers: a new data set is one new file and one line here."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from ostiary.data import casia_fasd, celeba_spoof, folder, nuaa, oulu_npu, packs, replay_attack
+from ostiary.data.index import Index
+
+READERS: Mapping[str, Callable[[Path], Index]] = MappingProxyType(
+    {
+        "casia_fasd": casia_fasd.read,
+        "celeba_spoof": celeba_spoof.read,
+        "folder": folder.read,
+        "nuaa": nuaa.read,
+        "oulu_npu": oulu_npu.read,
+        "packs": packs.read,
+        "replay_attack": replay_attack.read,
+    }
+)

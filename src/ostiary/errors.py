@@ -1,0 +1,58 @@
+"""Every error that ostiary raises on purpose.
+
+::
+
+    OstiaryError
+    ├── InputError            what the caller handed over cannot be used
+    │   ├── ImageError        a picture that cannot be read, or is too large
+    │   ├── DataIndexError    a data index with missing columns, a subject in two splits, ...
+    │   ├── ScoreFileError    a score file with NaN, unknown labels, ...
+    │   └── ConfigurationError  a configuration word that does not exist, an impossible setting
+    ├── WeightsError          a weights file that is corrupt, of another version or task
+    ├── RateError             a rate that the number of trials cannot support
+    └── MissingExtraError     an optional dependency is not installed
+
+Each message is one sentence that names the file or value, says what is wrong, and what to do about it.
+The command line prints it and exits with 2.
+"""
+
+
+class OstiaryError(Exception):
+    """Base of all errors raised on purpose; its message is fit to be shown to a user."""
+
+
+class InputError(OstiaryError):
+    """Something the caller handed over cannot be used."""
+
+
+class ImageError(InputError):
+    """A picture cannot be read, or is larger than the pixel limit."""
+
+
+class DataIndexError(InputError):
+    """A data index breaks its contract: columns, labels, splits or missing pictures."""
+
+
+class ScoreFileError(InputError):
+    """A score file breaks its contract: columns, NaN, labels."""
+
+
+class ConfigurationError(InputError):
+    """A configuration word does not exist in this model, or a setting is impossible."""
+
+
+class WeightsError(OstiaryError):
+    """A weights file is corrupt, of an unknown version, or made for another task."""
+
+
+class RateError(OstiaryError):
+    """The number of trials cannot support the error rate that was asked for."""
+
+
+class MissingExtraError(OstiaryError):
+    """An optional dependency is missing; the message gives the install command."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed, and this command needs it: pip install 'ostiary[{extra}]'."
+        )

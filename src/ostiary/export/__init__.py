@@ -1,0 +1,1 @@
+"""From a trained network to a file that the runtime half eats."""

@@ -1,0 +1,103 @@
+"""What the maker of a weights file has to say about it; costs and hash are added by the export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import onnx
+import torch
+from onnx import helper
+from torch import nn
+
+from ostiary.adaptive import count, specialise, words
+from ostiary.faces.preprocess import Preprocess
+from ostiary.runtime.container import (
+    HASH_KEY,
+    MODEL_KEY,
+    ZERO_HASH,
+    ConfigurationRecord,
+    Metadata,
+    Threshold,
+    seal,
+)
+
+#: Read by every ONNX Runtime that the package admits (1.20 reads IR 10 and opset 21).
+OPSET = 17
+IR_VERSION = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """Origin and terms of a model, as in :class:`ostiary.runtime.container.Metadata`.
+
+    ``thresholds`` and ``development_errors`` are by configuration word and may lack words.
+    """
+
+    name: str
+    version: str
+    licence: str
+    data: list[str]
+    preprocess: Preprocess
+    training_commit: str
+    default_configuration: str
+    notes: str = ""
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    development_errors: Mapping[str, float] = field(default_factory=dict)
+
+    def metadata(
+        self,
+        net: nn.Module,
+        *,
+        per_configuration: bool,
+        only: str | None = None,
+        precision: Literal["float32", "int8"] = "float32",
+    ) -> Metadata:
+        """The record to store, with the counted cost of every word (or of the word ``only``)."""
+        example = example_input(self.preprocess)
+        chosen = [only] if only is not None else words(net)
+        configurations = {}
+        for word in chosen:
+            cost = count(specialise(net, word), example)
+            configurations[word] = ConfigurationRecord(
+                parameters=cost.parameters,
+                macs=cost.macs,
+                threshold=self.thresholds.get(word),
+                development_error=self.development_errors.get(word),
+            )
+        return Metadata(
+            name=self.name,
+            version=self.version,
+            licence=self.licence,
+            data=self.data,
+            notes=self.notes,
+            preprocess=self.preprocess,
+            configurations=configurations,
+            default_configuration=only if only is not None else self.default_configuration,
+            training_commit=self.training_commit,
+            statistics="per_configuration" if per_configuration else "shared",
+            precision=precision,
+        )
+
+
+def example_input(preprocess: Preprocess) -> torch.Tensor:
+    """Zeros of the shape that the network takes, batch 1."""
+    return torch.zeros(1, 3, preprocess.size, preprocess.size)
+
+
+def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """A bare model around a graph, naming nothing but the package."""
+    return helper.make_model(
+        graph,
+        producer_name="ostiary",
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+
+
+def sealed(model: onnx.ModelProto, metadata: Metadata) -> bytes:
+    """Serialise a model with its record and its hash."""
+    del model.metadata_props[:]
+    helper.set_model_props(model, {MODEL_KEY: metadata.model_dump_json(), HASH_KEY: ZERO_HASH})
+    return seal(model.SerializeToString(deterministic=True))

@@ -1,0 +1,163 @@
+"""The main job: a picture in, each face with its liveness and a decision out.
+
+detect -> loose crop -> network in the chosen configuration -> threshold stored with the weights.
+Whatever could not be measured is not accepted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostiary.errors import ConfigurationError
+from ostiary.faces.crops import loose_crop
+from ostiary.faces.detector import Face, FaceDetector
+from ostiary.images import read_image
+from ostiary.runtime.governor import Governor
+from ostiary.runtime.liveness import LivenessModel
+
+Reason = Literal["bona_fide", "presentation_attack", "face_too_small"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFace:
+    """One face and what was decided about it.
+
+    ``liveness`` is in [0, 1], higher is more bona fide, or None if it was not measured; ``accepted`` is
+    true only if it was measured and reached ``threshold``.
+    """
+
+    face: Face
+    liveness: float | None
+    threshold: float
+    accepted: bool
+    reason: Reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; box as x, y, width, height and landmarks as x, y pairs, in pixels."""
+        return {
+            "box": [round(float(value), 1) for value in self.face.box],
+            "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in self.face.landmarks],
+            "confidence": round(float(self.face.confidence), 4),
+            "liveness": None if self.liveness is None else round(self.liveness, 6),
+            "threshold": round(self.threshold, 6),
+            "accepted": self.accepted,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCheck:
+    """All faces of one picture, largest first, and the configuration that judged them."""
+
+    faces: tuple[CheckedFace, ...]
+    configuration: str
+
+    @property
+    def accepted(self) -> bool:
+        """True if there is a face and every face in the picture is accepted: no attack hides beside a friend."""
+        return bool(self.faces) and all(face.accepted for face in self.faces)
+
+    @property
+    def reason(self) -> str:
+        """Why the picture as a whole is accepted or not."""
+        if not self.faces:
+            return "no_face"
+        return next((face.reason for face in self.faces if not face.accepted), "bona_fide")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "accepted": self.accepted,
+            "reason": self.reason,
+            "configuration": self.configuration,
+            "faces": [face.to_dict() for face in self.faces],
+        }
+
+
+class Liveness:
+    """Is the face in this picture alive?
+
+    Args:
+        weights: a weights file, the name of a packaged one, or None for the default.
+        configuration: a word such as ``"HLH"``; None for the weights' default.
+        budget_ms: instead of a word: the milliseconds that the network may take for a face. This device is
+            measured once, and the best configuration that fits is used.
+        threshold: accept at or above this liveness; None for the threshold stored with the configuration.
+        threads: CPU threads of the network and the detector.
+        smallest_face: faces whose box is narrower, in pixels, are not judged and not accepted.
+
+    Raises:
+        ConfigurationError: an unknown word, or both a word and a budget.
+        WeightsError: the weights cannot be used.
+    """
+
+    def __init__(
+        self,
+        weights: Path | str | None = None,
+        *,
+        configuration: str | None = None,
+        budget_ms: float | None = None,
+        threshold: float | None = None,
+        threads: int = 1,
+        smallest_face: float = 32,
+    ) -> None:
+        if configuration is not None and budget_ms is not None:
+            raise ConfigurationError("Give a configuration or a budget, not both: a budget chooses the configuration.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ConfigurationError(f"The threshold {threshold} is not between 0 and 1.")
+        self.model = LivenessModel(weights, threads=threads)
+        self.detector = FaceDetector()
+        self._smallest_face = smallest_face
+        self._governor = None if budget_ms is None else Governor(self.model, budget_ms)
+        self._configuration = configuration or self.model.metadata.default_configuration
+        self._threshold = threshold
+        if threshold is None and self._governor is None:
+            self.model.threshold(self._configuration)  # an unknown word is refused now, not at the first face
+
+    @property
+    def configuration(self) -> str:
+        """The word in use; with a budget, what the governor holds right now."""
+        return self._configuration if self._governor is None else self._governor.word
+
+    def check(self, image: Path | str | bytes | NDArray[np.uint8]) -> ImageCheck:
+        """Find and judge every face.
+
+        Args:
+            image: a file, its bytes, or RGB uint8 (H, W, 3). OpenCV users: convert from BGR first.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        faces = self.detector.detect(pixels)
+        word = self.configuration
+        threshold = self.model.threshold(word).value if self._threshold is None else self._threshold
+        large = [face for face in faces if face.box.width >= self._smallest_face]
+        scores = iter(self._liveness(pixels, large, word))
+        checked = tuple(
+            _judged(face, next(scores) if face.box.width >= self._smallest_face else None, threshold)
+            for face in faces
+        )
+        return ImageCheck(checked, word)
+
+    def _liveness(self, pixels: NDArray[np.uint8], faces: list[Face], word: str) -> list[float]:
+        if not faces:
+            return []
+        preprocess = self.model.metadata.preprocess
+        crops = np.stack([loose_crop(pixels, face.box, preprocess) for face in faces])
+        if self._governor is not None:
+            return [float(score) for score in self._governor.liveness(crops)]
+        return [float(score) for score in self.model.liveness(crops, word)]
+
+
+def _judged(face: Face, liveness: float | None, threshold: float) -> CheckedFace:
+    accepted = liveness is not None and bool(np.isfinite(liveness)) and liveness >= threshold
+    reason: Reason = "bona_fide" if accepted else "presentation_attack"
+    if liveness is None:
+        reason = "face_too_small"
+    return CheckedFace(face, liveness, threshold, accepted, reason)

@@ -1,0 +1,1 @@
+"""Score files in; Markdown, JSON and plots out."""

@@ -1,0 +1,1 @@
+"""Running trained weights with numpy and ONNX Runtime alone."""

@@ -1,0 +1,181 @@
+"""A liveness model whose configuration is chosen at run time, from one file.
+
+Two modes of the same file. *Switched*: one session, the word is read from the shape of the input ``sel`` at
+every call, any word at any time, a few per cent slower. *Specialised*: ``sel`` is fixed before the session is
+created, so that the runtime drops the unused branches and folds everything that depends on the word; full
+speed, and a session a word, of which the most recently used few are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostiary.errors import ConfigurationError, InputError
+from ostiary.runtime.container import Metadata, Threshold, read_container
+from ostiary.runtime.packaged import resolve_weights
+from ostiary.runtime.session import make_session
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+#: Extent of ``sel`` along a block's axis, by letter.
+LETTER_EXTENT = {"L": 1, "H": 2, "B": 3}
+BONA_FIDE = 1  # column of the logits; column 0 is attack
+
+
+class LivenessModel:
+    """Liveness of face crops under any configuration word of a weights file.
+
+    Safe to use from several threads at once.
+
+    Args:
+        weights: a weights file, the name of a packaged model, or ``None`` for the default.
+        threads: intra-op threads of each session.
+        keep: how many specialised sessions stay in memory (each costs 14-19 MiB for MobileNetV2).
+
+    Raises:
+        WeightsError: see :func:`ostiary.runtime.container.read_metadata`.
+    """
+
+    def __init__(self, weights: Path | str | None = None, *, threads: int = 1, keep: int = 2) -> None:
+        if keep < 1:
+            raise ConfigurationError(f"keep is {keep}: at least one session must be kept.")
+        self.path = resolve_weights(weights)
+        self.metadata: Metadata = read_container(self.path)[0]
+        self._threads = threads
+        self._keep = keep
+        self._specialised: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
+        self._switchable: onnxruntime.InferenceSession | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"LivenessModel({self.metadata.name!r}, version {self.metadata.version!r}, {len(self.words)} words)"
+
+    @property
+    def words(self) -> list[str]:
+        """The configuration words of this file."""
+        return list(self.metadata.configurations)
+
+    @property
+    def cached(self) -> list[str]:
+        """Words whose specialised session is in memory, least recently used first."""
+        return list(self._specialised)
+
+    def logits(
+        self, crops: NDArray[np.uint8], word: str | None = None, *, switched: bool = False
+    ) -> NDArray[np.float32]:
+        """Logits of RGB crops.
+
+        Args:
+            crops: uint8 (N, size, size, 3), made by the crop function that the file's preprocess record names;
+                N may be 0.
+            word: configuration, or ``None`` for the file's default.
+            switched: use the session that serves every word instead of one made for this word.
+
+        Returns:
+            float32 (N, 2); column 0 = attack, column 1 = bona fide.
+
+        Raises:
+            ConfigurationError: the file has no such word.
+            InputError: the crops have another type or shape.
+        """
+        word = self._checked_word(word)
+        self._check_crops(crops)
+        if len(crops) == 0:
+            return np.zeros((0, 2), np.float32)
+        session = self._switchable_session() if switched else self._specialised_session(word)
+        feed: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
+            "input": self.metadata.preprocess.normalise(crops)
+        }
+        if self._is_switchable:
+            feed["sel"] = selector(word)
+        logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
+        return logits
+
+    def liveness(
+        self, crops: NDArray[np.uint8], word: str | None = None, *, switched: bool = False
+    ) -> NDArray[np.float32]:
+        """Probability that each crop is bona fide, float32 (N,), in [0, 1]. Arguments as :meth:`logits`."""
+        return softmax(self.logits(crops, word, switched=switched))[:, BONA_FIDE]
+
+    def threshold(self, word: str | None = None) -> Threshold:
+        """The threshold recorded for a word: a crop is accepted if its liveness is at least its ``value``.
+
+        Raises:
+            ConfigurationError: the file has no such word, or no threshold for it.
+        """
+        word = self._checked_word(word)
+        threshold = self.metadata.configurations[word].threshold
+        if threshold is None:
+            raise ConfigurationError(
+                f"{self.path} records no threshold for {word}: evaluate it on development data, or give one."
+            )
+        return threshold
+
+    @property
+    def _is_switchable(self) -> bool:
+        return len(self.metadata.configurations) > 1
+
+    def _checked_word(self, word: str | None) -> str:
+        if word is None:
+            return self.metadata.default_configuration
+        if word not in self.metadata.configurations:
+            raise ConfigurationError(
+                f"there is no configuration {word!r} in {self.path.name}; it has: {', '.join(self.words)}."
+            )
+        return word
+
+    def _check_crops(self, crops: NDArray[np.uint8]) -> None:
+        size = self.metadata.preprocess.size
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (size, size, 3):
+            raise InputError(
+                f"crops of type {crops.dtype} and shape {crops.shape} do not fit {self.path.name}: "
+                f"it takes uint8 (N, {size}, {size}, 3)."
+            )
+
+    def _switchable_session(self) -> onnxruntime.InferenceSession:
+        with self._lock:
+            if self._switchable is None:
+                self._switchable = self._open({})
+            return self._switchable
+
+    def _specialised_session(self, word: str) -> onnxruntime.InferenceSession:
+        with self._lock:
+            session = self._specialised.pop(word, None)
+            if session is None:
+                session = self._open(fixed_dimensions(word) if self._is_switchable else {})
+            self._specialised[word] = session
+            while len(self._specialised) > self._keep:
+                self._specialised.popitem(last=False)
+            return session
+
+    def _open(self, dimensions: Mapping[str, int]) -> onnxruntime.InferenceSession:
+        # Read and checked again: the file may have changed since, and 11 MB need not stay in memory.
+        content = read_container(self.path)[1]
+        return make_session(content, threads=self._threads, fixed_dimensions=dimensions)
+
+
+def selector(word: str) -> NDArray[np.uint8]:
+    """The array to feed as ``sel``: its shape spells the word, its values mean nothing."""
+    return np.zeros([LETTER_EXTENT[letter] for letter in word], np.uint8)
+
+
+def fixed_dimensions(word: str) -> dict[str, int]:
+    """Values of the symbolic dimensions of ``sel`` that specialise a session to the word."""
+    return {f"w{block}": LETTER_EXTENT[letter] for block, letter in enumerate(word)}
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the last axis, computed in double precision; any finite logits are safe."""
+    shifted = logits.astype(np.float64)
+    if shifted.size:
+        shifted -= shifted.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,60 @@
+"""The weights that come with the package, by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from ostiary.errors import WeightsError
+
+FOLDER = Path(__file__).resolve().parents[1] / "weights"
+
+#: Name a user types -> file in ``ostiary/weights``.
+LIVENESS_WEIGHTS = {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx"}
+DEFAULT_LIVENESS = "pta_mobilenet_v2"
+
+#: Names another default: a path or a name of the table above.
+ENVIRONMENT = "OSTIARY_WEIGHTS"
+
+
+def resolve_weights(weights: Path | str | None = None) -> Path:
+    """The liveness weights file for a name, a path, or (``None``) the default.
+
+    The default is the packaged model, or what the environment variable ``OSTIARY_WEIGHTS`` names.
+    """
+    chosen = weights or os.environ.get(ENVIRONMENT) or DEFAULT_LIVENESS
+    if str(chosen) in LIVENESS_WEIGHTS:
+        return FOLDER / LIVENESS_WEIGHTS[str(chosen)]
+    path = Path(chosen)
+    if not path.is_file():
+        names = ", ".join(LIVENESS_WEIGHTS)
+        raise WeightsError(f"{chosen} is neither a file nor a packaged model; packaged models are: {names}.")
+    return path
+
+
+def packaged_weights() -> dict[str, Path]:
+    """Every packaged liveness model that is there, name -> file."""
+    files = {name: FOLDER / file for name, file in LIVENESS_WEIGHTS.items()}
+    return {name: path for name, path in files.items() if path.is_file()}
+
+
+def verify_packaged(folder: Path = FOLDER) -> list[str]:
+    """Check every file that ``SHA256SUMS`` lists and return their names.
+
+    Raises:
+        WeightsError: the list or a listed file is missing, or a file has another hash.
+    """
+    sums = folder / "SHA256SUMS"
+    if not sums.is_file():
+        raise WeightsError(f"{sums} is missing: install ostiary again.")
+    names = []
+    for line in sums.read_text().splitlines():
+        expected, _, name = line.partition("  ")
+        path = folder / name
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing: install ostiary again.")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise WeightsError(f"{path} is damaged: its SHA-256 is not that of {sums.name}; install ostiary again.")
+        names.append(name)
+    return names

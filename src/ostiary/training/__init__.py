@@ -1,0 +1,1 @@
+"""One training loop, and recipes that say what it trains."""

@@ -1,0 +1,72 @@
+"""A run's state in one safetensors file, replaced in one move: a killed run leaves the old or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ostiary.errors import WeightsError
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and a JSON record as one file; ``path`` is never seen half-written."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(contiguous, partial, metadata={"record": json.dumps(record)})
+    partial.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what ``save_tensors`` wrote.
+
+    Raises:
+        WeightsError: no such file, or it is damaged or of another kind.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            record = json.loads((file.metadata() or {})["record"])
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist; train first, or name another folder.") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise WeightsError(f"{path} is not a checkpoint of ostiary ({error}); train again.") from None
+
+
+def pack(
+    network: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None
+) -> dict[str, Tensor]:
+    """All tensors that a run needs to go on, in one flat dictionary."""
+    tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    return tensors
+
+
+def unpack(
+    tensors: dict[str, Tensor],
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: nn.Module | None,
+) -> None:
+    """Put back what ``pack`` took."""
+    network.load_state_dict(_under(tensors, "network/"))
+    if average is not None:
+        average.load_state_dict(_under(tensors, "average/"))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _under(tensors, "optimiser/").items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

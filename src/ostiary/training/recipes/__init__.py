@@ -1,0 +1,1 @@
+"""One file a recipe: network, loss, data, sampler, augmentation, schedule."""

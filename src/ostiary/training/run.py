@@ -1,0 +1,224 @@
+"""From a recipe's name and data to a trained model: what ``ostiary train liveness`` does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ostiary.data.index import Index
+from ostiary.data.pictures import PictureStore
+from ostiary.errors import DataIndexError, InputError
+from ostiary.faces.crops import loose_crop
+from ostiary.networks.pretrained import load_trunk
+from ostiary.networks.registry import LIVENESS
+from ostiary.training.checkpoint import load_tensors, save_tensors
+from ostiary.training.fit import fit, make_fabric
+from ostiary.training.liveness import LabelledWindows, LivenessTask
+from ostiary.training.recipe import Recipe
+from ostiary.training.sampling import balanced
+from ostiary.training.soft_targets import read_soft_targets
+from ostiary.training.windows import build_windows
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Where a run reads and writes, and on what it runs; none of it changes the curve."""
+
+    out: Path
+    cache: Path
+    trunk: Path | None = None
+    """The ImageNet trunk, for recipes that start from it."""
+    soft_targets: Path | None = None
+    """Soft targets of teachers, for recipes that follow them (``soft_targets.py``)."""
+    seed: int = 0
+    workers: int = 2
+    processes: int = 1
+    accelerator: str = "auto"
+    precision: str = "32-true"
+    resume: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A trained network with the record of how it came about."""
+
+    network: nn.Module
+    recipe: Recipe
+    record: dict[str, Any]
+
+
+def train_liveness(
+    recipe: Recipe,
+    index: Index,
+    pictures: PictureStore,
+    settings: RunSettings,
+    progress: Progress | None = None,
+) -> Path:
+    """Train, and write ``model.safetensors`` beside the run's journal.
+
+    Args:
+        index: must have the splits ``train`` and ``development``, disjoint in subjects.
+
+    Returns:
+        The path of ``model.safetensors``; ``load_model`` reads it.
+
+    Raises:
+        DataIndexError: a split is missing, or a subject or recording is in two splits.
+        InputError: the recipe needs a trunk or soft targets that were not given.
+    """
+    _check(recipe, index, settings)
+    torch.manual_seed(settings.seed)
+    train = _load(recipe, index, "train", pictures, settings, progress)
+    development = _load(recipe, index, "development", pictures, settings, progress)
+    network = build_network(recipe, settings.trunk, train)
+    task = LivenessTask(recipe, network, train, development, seed=settings.seed, workers=settings.workers)
+    fabric = make_fabric(
+        processes=settings.processes, accelerator=settings.accelerator, precision=settings.precision
+    )
+    fabric.launch()
+    network, history = fit(
+        task, recipe.schedule, settings.out, fabric=fabric, seed=settings.seed, resume=settings.resume
+    )
+    path = settings.out / "model.safetensors"
+    if fabric.is_global_zero:
+        record = {
+            "recipe": recipe.model_dump(mode="json"),
+            "seed": settings.seed,
+            "commit": commit(),
+            "data": list(index.datasets),
+            "index_sha256": index_hash(index),
+            "dropped": {"train": train.windows.dropped, "development": development.windows.dropped},
+            "history": history,
+        }
+        save_tensors(path, dict(network.state_dict()), record)
+        (settings.out / "model.json").write_text(json.dumps(record, indent=1))
+    fabric.barrier()
+    return path
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Read what ``train_liveness`` wrote; the network is rebuilt from the recipe inside the file.
+
+    Raises:
+        WeightsError: no such file, or not a model of ostiary.
+    """
+    tensors, record = load_tensors(path)
+    recipe = Recipe.model_validate(record["recipe"])
+    network = LIVENESS[recipe.network]()
+    network.load_state_dict(tensors)
+    return TrainedModel(network.eval(), recipe, record)
+
+
+def build_network(recipe: Recipe, trunk: Path | None, train: LabelledWindows) -> nn.Module:
+    """The recipe's network, from scratch or from the trunk (its BatchNorm measured on training faces)."""
+    if recipe.start == "scratch":
+        return LIVENESS[recipe.network](dropout=recipe.dropout)
+    assert trunk is not None, "checked before anything was loaded"
+    stock = LIVENESS["mobilenet_v2"](dropout=recipe.dropout)
+    load_trunk(stock, trunk, calibration_batches(recipe, train, pictures=512))
+    if recipe.network == "mobilenet_v2":
+        return stock
+    from ostiary.networks.mobilenet_v2 import adapt
+
+    return adapt(stock, light_init="copy-first")
+
+
+def calibration_batches(
+    recipe: Recipe, data: LabelledWindows, *, pictures: int, batch: int = 64, seed: int = 0
+) -> Iterator[Tensor]:
+    """Unchanged training crops as the network sees them at run time, drawn evenly over the data."""
+    chosen = balanced(data.samples, pictures, seed, 0)
+    for start in range(0, len(chosen), batch):
+        crops = [loose_crop(*data.windows[int(i)], recipe.preprocess) for i in chosen[start : start + batch]]
+        yield torch.from_numpy(recipe.preprocess.normalise(np.stack(crops)))
+
+
+def load_split(
+    recipe: Recipe,
+    index: Index,
+    split: str,
+    pictures: PictureStore,
+    cache: Path,
+    soft_targets: Path | None = None,
+    progress: Progress | None = None,
+) -> LabelledWindows:
+    """The windows of a split, cut now or taken from the cache."""
+    samples = index.select(split=split)
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"reading the {split} split", done, total)
+
+    zoom = recipe.augmentation.zoom * (1 + 2 * recipe.augmentation.shift)
+    windows = build_windows(samples, pictures, cache, recipe.preprocess, room=max(1.1, zoom), progress=report)
+    kept = Index(samples[i] for i in windows.kept)
+    soft = np.full(len(kept), np.nan, np.float32)
+    if soft_targets is not None:
+        soft = read_soft_targets(soft_targets, kept)
+    return LabelledWindows(windows, kept, soft)
+
+
+def index_hash(index: Index) -> str:
+    """SHA-256 of the index's rows: names the data of a run without naming its place."""
+    digest = hashlib.sha256()
+    for sample in index:
+        digest.update(f"{sample}\n".encode())
+    return digest.hexdigest()
+
+
+def commit() -> str:
+    """The commit of the checkout that this code runs from, with ``+`` if it was changed; or ``unknown``."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _check(recipe: Recipe, index: Index, settings: RunSettings) -> None:
+    index.check_disjoint()
+    for split in ("train", "development"):
+        labels = {sample.label for sample in index.select(split=split)}
+        if labels != {"bona_fide", "attack"}:
+            raise DataIndexError(
+                f"The index's {split!r} split needs both bona fide and attack pictures; it has "
+                f"{', '.join(sorted(labels)) or 'none'}. Fill the 'split' column with train, development and test."
+            )
+    if recipe.start == "imagenet" and settings.trunk is None:
+        raise InputError(f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk.")
+    if recipe.teacher_weight and settings.soft_targets is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} follows soft targets: make them with 'ostiary train soft-targets' and "
+            "name the file with --soft-targets."
+        )
+
+
+def _load(
+    recipe: Recipe,
+    index: Index,
+    split: str,
+    pictures: PictureStore,
+    settings: RunSettings,
+    progress: Progress | None,
+) -> LabelledWindows:
+    soft = settings.soft_targets if split == "train" and recipe.teacher_weight else None
+    return load_split(recipe, index, split, pictures, settings.cache, soft, progress)

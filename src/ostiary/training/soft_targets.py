@@ -1,0 +1,66 @@
+"""What deployed networks think of the training pictures: a CSV that a recipe can follow beside the labels.
+
+The teachers saw far more people and cameras than any pack holds; their doubts tell which pictures are
+ambiguous. They are asked once for each unchanged picture.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostiary.data.index import Sample
+from ostiary.data.pictures import PictureStore
+from ostiary.errors import DataIndexError, ImageError
+from ostiary.reports.peers import PEERS, PeerModel, mean_log_odds
+
+COLUMNS = ("dataset", "path", "log_odds")
+TEMPERATURE = 2.0
+"""The teachers' log-odds are divided by this: they are surer of themselves than they are right."""
+
+
+def ask_peers(
+    index: Sequence[Sample], pictures: PictureStore, peers: Path, *, threads: int = 1
+) -> Iterator[tuple[Sample, float | None]]:
+    """Each sample with the mean of the log-odds of the peers in a folder; None without a box or a picture."""
+    models = [PeerModel(peer, peers, threads=threads) for peer in PEERS]
+    for sample in index:
+        try:
+            odds = sample.box and mean_log_odds(models, pictures.image(sample.path), sample.box)
+        except ImageError:
+            odds = None
+        yield sample, odds
+
+
+def write_soft_targets(path: Path, answers: Iterable[tuple[Sample, float | None]]) -> None:
+    """Write the answers that there are; the file appears when it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows((s.dataset, s.path, f"{odds:.4f}") for s, odds in answers if odds is not None)
+    partial.replace(path)
+
+
+def read_soft_targets(path: Path, samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """Probability of bona fide for each sample, float32 (N,); NaN where the teachers were not asked.
+
+    Raises:
+        DataIndexError: the file is not one of soft targets, or speaks of none of the samples.
+    """
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise DataIndexError(f"{path} must have the columns {', '.join(COLUMNS)}; write it again.")
+            known = {(row["dataset"], row["path"]): float(row["log_odds"]) for row in reader}
+    except (OSError, ValueError) as error:
+        raise DataIndexError(f"{path} cannot be read as soft targets ({error}); write it again.") from None
+    odds = np.array([known.get((s.dataset, s.path), np.nan) for s in samples], np.float32)
+    if not np.isfinite(odds).any():
+        raise DataIndexError(f"{path} speaks of none of the {len(samples)} training pictures; make it for this index.")
+    return np.asarray(1 / (1 + np.exp(-odds / TEMPERATURE)), np.float32)

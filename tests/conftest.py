@@ -1,0 +1,26 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """The folder of freely licensed and synthetic pictures that comes with the checkout."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    """The folder that holds the research packs (``data/`` and ``models/``), named by OSTIARY_PACKS or beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("OSTIARY_PACKS", beside))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"the packs are not at {folder}; set OSTIARY_PACKS to run this test")
+    return folder
