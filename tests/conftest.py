@@ -18,7 +18,7 @@ def pictures() -> Path:
 
 @pytest.fixture(scope="session")
 def packs() -> Path:
-    """The folder that holds the research packs (``data/`` and ``models/``), named by OSTIARY_PACKS or beside the checkout."""
+    """The folder of the research packs (``data/``, ``models/``): OSTIARY_PACKS, or beside the checkout."""
     beside = Path(__file__).resolve().parents[2] / "shared"
     folder = Path(os.environ.get("OSTIARY_PACKS", beside))
     if not (folder / "data").is_dir():

@@ -36,7 +36,13 @@ class CheckedFile:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a file that could not be read is not accepted."""
         if self.check is None:
-            return {"image": str(self.path), "accepted": False, "reason": "unreadable", "error": self.error, "faces": []}
+            return {
+                "image": str(self.path),
+                "accepted": False,
+                "reason": "unreadable",
+                "error": self.error,
+                "faces": [],
+            }
         return {"image": str(self.path), **self.check.to_dict()}
 
 
@@ -45,6 +51,7 @@ def check_files(liveness: Liveness, paths: Sequence[Path], annotate: Path | None
 
     Raises:
         InputError: two pictures would get the same name in ``annotate``, or it cannot be made.
+
     """
     targets = {} if annotate is None else _targets(paths, annotate)
     results = []
@@ -91,7 +98,9 @@ def _targets(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
             "or annotate them in two calls."
         )
     if any(target.exists() and target.samefile(path) for path, target in targets.items() if path.exists()):
-        raise InputError(f"{folder} holds the pictures themselves; name another folder for the annotated copies.")
+        raise InputError(
+            f"{folder} holds the pictures themselves; name another folder for the annotated copies."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -32,6 +32,7 @@ def read_image(source: str | Path | bytes, *, max_pixels: int = 50_000_000) -> N
 
     Raises:
         ImageError: no such file, not a picture, damaged, cut short, or too large.
+
     """
     if isinstance(source, bytes):
         return _read(io.BytesIO(source), "The picture", max_pixels)

@@ -59,7 +59,7 @@ class ImageCheck:
 
     @property
     def accepted(self) -> bool:
-        """True if there is a face and every face in the picture is accepted: no attack hides beside a friend."""
+        """True if there is a face and every face is accepted: no attack hides beside a friend."""
         return bool(self.faces) and all(face.accepted for face in self.faces)
 
     @property
@@ -94,6 +94,7 @@ class Liveness:
     Raises:
         ConfigurationError: an unknown word, or both a word and a budget.
         WeightsError: the weights cannot be used.
+
     """
 
     def __init__(
@@ -107,7 +108,9 @@ class Liveness:
         smallest_face: float = 32,
     ) -> None:
         if configuration is not None and budget_ms is not None:
-            raise ConfigurationError("Give a configuration or a budget, not both: a budget chooses the configuration.")
+            raise ConfigurationError(
+                "Give a configuration or a budget, not both: a budget chooses the configuration."
+            )
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigurationError(f"The threshold {threshold} is not between 0 and 1.")
         self.model = LivenessModel(weights, threads=threads)
@@ -132,6 +135,7 @@ class Liveness:
 
         Raises:
             ImageError: the picture cannot be read.
+
         """
         pixels = image if isinstance(image, np.ndarray) else read_image(image)
         faces = self.detector.detect(pixels)

@@ -38,7 +38,7 @@ class Cost:
 
 
 def count(net: nn.Module, example: Tensor) -> Cost:
-    """The cost of ``net`` as it is configured, for one input (``example``: a batch of one, whose values do not matter).
+    """The cost of ``net`` as it is configured, for ``example``: a batch of one, of any values.
 
     Only modules are seen: layers that a network calls as functions cost nothing here. A module that is
     called twice computes twice and has its parameters once. ConfigurationError for a batch of another size.

@@ -79,7 +79,7 @@ def apply_statistics(net: nn.Module, statistics: BatchStatistics) -> None:
 
 
 def to_tensors(statistics: Mapping[str, BatchStatistics]) -> dict[str, Tensor]:
-    """Statistics by word as one flat dictionary, keys ``WORD/layer/mean`` and ``WORD/layer/var``, for a file."""
+    """Statistics by word as one flat dictionary: keys ``WORD/layer/mean``, ``WORD/layer/var``."""
     return {
         f"{word}/{layer}/{kind}": value.contiguous()
         for word, layers in statistics.items()
@@ -115,8 +115,8 @@ def _measure(net: nn.Module, loader: Batches, word_of: Callable[[int], str]) -> 
             net((batch if isinstance(batch, Tensor) else batch[0]).to(device))
         if step < 0:
             raise ConfigurationError(
-                "The loader yielded no batches to measure BatchNorm statistics with; give one that is not empty, "
-                "and that can be iterated again for a second word (a list or a data loader, not a generator)."
+                "The loader yielded no batches to measure BatchNorm statistics with; give one that is not "
+                "empty and can be iterated for each word (a list or a data loader, not a generator)."
             )
         return {
             name: (_copy(layer.running_mean), _copy(layer.running_var))

@@ -18,16 +18,24 @@ def check(
     ] = None,
     budget_ms: Annotated[
         float | None,
-        typer.Option(help="Milliseconds the network may take for a face; chooses the configuration.", show_default=False),
+        typer.Option(
+            help="Milliseconds the network may take for a face; chooses the configuration.",
+            show_default=False,
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Accept at or above this liveness instead of the stored threshold.", show_default=False)
+        float | None,
+        typer.Option(
+            help="Accept at or above this liveness instead of the stored threshold.", show_default=False
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A weights file, or a name that `weights list` shows.", show_default=False)
+        str | None,
+        typer.Option(help="A weights file, or a name that `weights list` shows.", show_default=False),
     ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(help="Write the pictures with boxes and verdicts into this folder.", show_default=False)
+        Path | None,
+        typer.Option(help="Write the pictures with boxes and verdicts into this folder.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -37,9 +45,9 @@ def check(
 
     Example: ostiary check selfie.jpg --configuration LLL --annotate checked
     """
+    from ostiary.checking import check_files
     from ostiary.cli.rendering import check_table
     from ostiary.liveness import Liveness
-    from ostiary.checking import check_files
 
     liveness = Liveness(weights, configuration=configuration, budget_ms=budget_ms, threshold=threshold)
     results = check_files(liveness, images, annotate)

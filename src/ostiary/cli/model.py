@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from ostiary.cli.console import out
+
+if TYPE_CHECKING:
+    from ostiary.adaptive import Cost
 
 
 def liveness(
@@ -25,12 +28,15 @@ def liveness(
         }
         print(json.dumps(fields, indent=2))
         return
+    out.print(_table(costs))
+
+
+def _table(costs: dict[str, Cost]) -> Table:
     table = Table("configuration", title="Liveness network at 128 x 128 pixels")
     for heading in ("parameters", "multiply-adds", "operations (paper), M", "of stock"):
         table.add_column(heading, justify="right")
     stock = costs["mobilenet_v2"].mops
     for name, cost in costs.items():
-        table.add_row(
-            name, f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.mops:.2f}", f"{cost.mops / stock:.2f}"
-        )
-    out.print(table)
+        share = f"{cost.mops / stock:.2f}"
+        table.add_row(name, f"{cost.parameters:,}", f"{cost.macs:,}", f"{cost.mops:.2f}", share)
+    return table

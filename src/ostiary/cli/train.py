@@ -7,38 +7,55 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli.console import err, out
+from ostiary.cli.console import err, out, progress
 
 Index = Annotated[list[Path], typer.Option(help="Index CSV; may be given several times.", show_default=False)]
-Images = Annotated[list[Path], typer.Option(help="Folder or tar of the pictures; may be given several times.", show_default=False)]
+Images = Annotated[
+    list[Path],
+    typer.Option(help="Folder or tar of the pictures; may be given several times.", show_default=False),
+]
 
 
 def liveness(
     index: Index,
     images: Images,
     out_folder: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, curves and the model.")],
-    recipe: Annotated[str, typer.Option(help="Name of a recipe; `ostiary train recipes` lists them.")] = "strangers",
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe; `ostiary train recipes` lists them.")
+    ] = "strangers",
     network: Annotated[
-        str | None, typer.Option(help="Another network for the same recipe, such as mobilenet_v2.", show_default=False)
+        str | None,
+        typer.Option(help="Another network for the same recipe, such as mobilenet_v2.", show_default=False),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Another length than the recipe's.", show_default=False)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Another length than the recipe's.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides every random choice of the run.")] = 0,
     trunk: Annotated[Path | None, typer.Option(help="ImageNet trunk (.npz).", show_default=False)] = None,
-    soft_targets: Annotated[Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder for decoded pictures; default: OUT/cache.", show_default=False)] = None,
+    soft_targets: Annotated[
+        Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for decoded pictures; default: OUT/cache.", show_default=False)
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare pictures.")] = 2,
-    processes: Annotated[int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")] = 1,
+    processes: Annotated[
+        int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
+    ] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")
+    ] = False,
 ) -> None:
     """Train a liveness network. An interrupted run goes on where its last epoch ended, on the same curve.
 
-    Example: ostiary train liveness --index packs/nuaa.csv --images packs/nuaa.tar --recipe paper --out runs/nuaa
+    Example: ostiary train liveness --index nuaa.csv --images nuaa.tar --recipe paper --out runs/nuaa
     """
     from ostiary.data.index import Index as DataIndex
     from ostiary.data.pictures import open_pictures
-    from ostiary.training.recipe import changed, recipe as named
+    from ostiary.training.recipe import changed
+    from ostiary.training.recipe import recipe as named
     from ostiary.training.run import RunSettings, train_liveness
 
     chosen = changed(named(recipe), network=network, epochs=epochs, processes=processes)
@@ -47,7 +64,7 @@ def liveness(
         workers=workers, processes=processes, accelerator=accelerator, precision=precision, resume=not fresh,
     )  # fmt: skip
     data = DataIndex.concatenate(DataIndex.read_csv(path) for path in index)
-    out.print(str(train_liveness(chosen, data, open_pictures(images), settings)))
+    out.print(str(train_liveness(chosen, data, open_pictures(images), settings, progress)))
 
 
 def soft_targets(

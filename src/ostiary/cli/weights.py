@@ -10,7 +10,9 @@ import typer
 from ostiary.cli.console import out
 
 
-def list_weights(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+def list_weights(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
     """List the weights in the package with licence, data and size, after checking each file's SHA-256.
 
     Example: ostiary weights list --json

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from ostiary.data import casia_fasd, celeba_spoof, folder, nuaa, oulu_npu, packs, replay_attack
 from ostiary.data.index import Index
+from ostiary.errors import DataIndexError
 
 READERS: Mapping[str, Callable[[Path], Index]] = MappingProxyType(
     {
@@ -18,3 +19,10 @@ READERS: Mapping[str, Callable[[Path], Index]] = MappingProxyType(
         "replay_attack": replay_attack.read,
     }
 )
+
+
+def read_layout(layout: str, root: Path) -> Index:
+    """Read the data set under ``root`` by the reader of that name; DataIndexError if there is none."""
+    if layout not in READERS:
+        raise DataIndexError(f"unknown layout {layout!r}; there are {', '.join(READERS)}.")
+    return READERS[layout](root)

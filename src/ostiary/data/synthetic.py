@@ -72,40 +72,24 @@ def generate(
     """
     if subjects < 3 or per_subject < 1 or size < _SMALLEST or seed < 0:
         raise DataIndexError(
-            f"cannot draw {subjects} subjects with {per_subject} pictures of {size} pixels, seed {seed}: at least "
-            f"3 subjects (one a split), 1 picture, {_SMALLEST} pixels and a seed from 0 on are needed."
+            f"cannot draw {subjects} subjects with {per_subject} pictures of {size} pixels, seed {seed}: it "
+            f"takes 3 subjects (one a split), 1 picture, {_SMALLEST} pixels and a seed from 0 on."
         )
     for subject in range(subjects):
-        split = _split(subject)
+        person = draw_person(np.random.default_rng((seed, subject)))
         for number in range(per_subject):
-            yield _bona_fide(seed, subject, number, split, size)
-            yield _attack(seed, subject, number, split, size)
+            for species in ("", SPECIES[(subject + number) % len(SPECIES)]):
+                rng = np.random.default_rng((seed, subject, number, bool(species)))
+                shot = draw_shot(rng)
+                if species:
+                    scene, outline = attack(person, shot, species, size, rng)
+                else:
+                    scene, outline = draw_face(person, shot, size)
+                yield _sample(subject, number, species, outline, size), photograph(scene, rng)
 
 
-def _split(subject: int) -> Split:
-    return SPLITS_IN_TURN[subject % len(SPLITS_IN_TURN)]
-
-
-def _bona_fide(
-    seed: int, subject: int, number: int, split: Split, size: int
-) -> tuple[Sample, NDArray[np.uint8]]:
-    person = draw_person(np.random.default_rng((seed, subject)))
-    rng = np.random.default_rng((seed, subject, number, 0))
-    scene, outline = draw_face(person, draw_shot(rng), size)
-    return _sample(subject, number, split, "", outline, size), photograph(scene, rng)
-
-
-def _attack(
-    seed: int, subject: int, number: int, split: Split, size: int
-) -> tuple[Sample, NDArray[np.uint8]]:
-    person = draw_person(np.random.default_rng((seed, subject)))
-    rng = np.random.default_rng((seed, subject, number, 1))
-    species = SPECIES[(subject + number) % len(SPECIES)]
-    scene, outline = attack(person, draw_shot(rng), species, size, rng)
-    return _sample(subject, number, split, species, outline, size), photograph(scene, rng)
-
-
-def _sample(subject: int, number: int, split: Split, species: str, outline: Points, size: int) -> Sample:
+def _sample(subject: int, number: int, species: str, outline: Points, size: int) -> Sample:
+    split = SPLITS_IN_TURN[subject % len(SPLITS_IN_TURN)]
     name = f"s{subject:03d}"
     capture = f"{name}_{species or 'bona_fide'}_{number:02d}"
     left, top = np.clip(outline.min(axis=0), 0, size)

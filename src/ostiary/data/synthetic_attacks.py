@@ -37,7 +37,7 @@ def attack(
         half_width=shot.half_width * size / (2 * half),
         centre=(0.5 - offset[0] / (2 * half), 0.5 - offset[1] / (2 * half)),
     )
-    shown, outline = draw_face(person, inner, round(2 * half * _DETAIL))
+    shown, outline = draw_face(person, inner, round(2 * half * _DETAIL), oversampling=1)
     surface = MAKERS[species](np.asarray(shown, dtype=np.float64) / 255, rng)
     margin = (surface.width - shown.width) / 2
     corners = _corners(aim + offset, half * surface.width / shown.width, rng)
@@ -67,7 +67,7 @@ def _print(shown: Light, rng: np.random.Generator) -> Image.Image:
 def _display(shown: Light, rng: np.random.Generator) -> Image.Image:
     """Light from a screen."""
     side = len(shown)
-    glow = shown ** rng.uniform(0.85, 1.15) * np.exp(rng.normal(0, 0.03, 3) + (-0.03, 0.0, 0.04))
+    glow = shown ** rng.uniform(0.85, 1.15) * np.exp(rng.normal((-0.03, 0.0, 0.04), 0.03))
     y, x = np.mgrid[:side, :side]
     pitch, strength = rng.uniform(3.2, 5.5), rng.uniform(0.08, 0.25)
     angle = rng.normal(0, 0.05)
@@ -78,9 +78,8 @@ def _display(shown: Light, rng: np.random.Generator) -> Image.Image:
     glow = glow * (1 + strength * grid)
     beat, lean = rng.uniform(12, 50), rng.uniform(0, np.pi)
     wave = (x * np.cos(lean) + y * np.sin(lean)) / beat + 0.3 * np.sin(2 * np.pi * y / side)
-    glow = glow * (
-        1 + rng.uniform(0.03, 0.1) * np.cos(2 * np.pi * (wave[..., None] + thirds * rng.uniform(0, 1)))
-    )
+    coloured = wave[..., None] + thirds * rng.uniform(0, 1)
+    glow = glow * (1 + rng.uniform(0.03, 0.1) * np.cos(2 * np.pi * coloured))
     if rng.random() < 0.5:
         bands = np.cos(2 * np.pi * (np.arange(side) / side * rng.uniform(1.5, 5) + rng.random()))
         glow = glow * (1 + rng.uniform(0.03, 0.1) * bands)[:, None, None]

@@ -16,7 +16,6 @@ from ostiary.data.synthetic_scene import draw_background
 Colour = tuple[int, int, int]
 Points = NDArray[np.float64]  # (N, 2), x and y
 
-_OVERSAMPLING = 2
 _SKIN = np.array(
     [(250, 222, 200), (232, 190, 160), (205, 155, 120), (160, 110, 78), (105, 70, 50), (66, 44, 34)]
 )
@@ -46,7 +45,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One occasion. ``centre`` and ``half_width`` of the face are shares of the picture, ``roll`` is in radians."""
+    """One occasion: ``centre`` and ``half_width`` of the face are shares of the picture, ``roll`` radians."""
 
     centre: tuple[float, float]
     half_width: float
@@ -96,16 +95,19 @@ def draw_shot(rng: np.random.Generator) -> Shot:
     )
 
 
-def draw_face(person: Person, shot: Shot, size: int) -> tuple[Image.Image, Points]:
-    """The picture, RGB ``size`` by ``size``, and the outline of the face from hairline to chin in its pixels."""
-    pen = _Pen(draw_background(np.random.default_rng(shot.background), size * _OVERSAMPLING), shot)
+def draw_face(person: Person, shot: Shot, size: int, *, oversampling: int = 2) -> tuple[Image.Image, Points]:
+    """The picture, RGB ``size`` by ``size``, and the outline of the face from hairline to chin in its pixels.
+
+    It is drawn ``oversampling`` times as large, then reduced, for smooth edges.
+    """
+    pen = _Pen(draw_background(np.random.default_rng(shot.background), size * oversampling), shot)
     _body(pen, person, shot)
     outline = _head(pen, person, shot)
     _features(pen, person, shot)
     _hair(pen, person)
     picture = pen.canvas.resize((size, size), Image.Resampling.LANCZOS)
     face = outline[outline[:, 1] > -person.hairline * person.height]
-    return picture, pen.place(face) / _OVERSAMPLING
+    return picture, pen.place(face) / oversampling
 
 
 class _Pen:
@@ -121,7 +123,7 @@ class _Pen:
 
     def place(self, points: Points) -> Points:
         """Face units to pixels of the canvas."""
-        return np.asarray(points) @ self._rotation.T * self.unit + self._origin
+        return np.asarray(points @ self._rotation.T * self.unit + self._origin, dtype=np.float64)
 
     def grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The face coordinates of every pixel."""
@@ -258,7 +260,7 @@ def _oval(x: float, y: float, rx: float, ry: float, power: float = 1.0) -> Point
 
 
 def _arc(x: float, y: float, rx: float, ry: float, thickness: float) -> Points:
-    """The upper edge of an ellipse as a band that thins out to its ends (the lower edge if ry is negative)."""
+    """The upper edge of an ellipse as a band thinning out to its ends; the lower edge if ry is negative."""
     angle = np.linspace(np.pi, 2 * np.pi, 24)
     cos, sin = np.cos(angle), np.sin(angle)
     outer = np.column_stack([x + rx * cos, y + ry * sin - thickness * np.abs(sin)])
@@ -286,5 +288,5 @@ def _mixed(colour: Colour, other: Colour, share: float) -> Colour:
 
 
 def _colour(values: NDArray[Any]) -> Colour:
-    red, green, blue = (int(round(value)) for value in np.clip(values, 0, 255))
+    red, green, blue = (round(value) for value in np.clip(values, 0, 255))
     return red, green, blue

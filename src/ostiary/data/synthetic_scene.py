@@ -34,10 +34,10 @@ def photograph(picture: Image.Image, rng: np.random.Generator) -> NDArray[np.uin
     """
     focused = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.7)))
     light = np.asarray(focused, dtype=np.float64) / 255
-    balance = np.exp(rng.normal(0, 0.1, 3))
+    balance = np.exp(rng.normal(0, 0.08, 3))
     light = np.clip(light * balance * np.exp(rng.normal(0, 0.2)), 0, 1) ** np.exp(rng.normal(0, 0.15))
     # Noise of a sensor is correlated over neighbours by demosaicing and grows with the light.
     height, width, _ = light.shape
     coarse = rng.normal(0, 1, (height, width, 3)) + 0.7 * np.roll(rng.normal(0, 1, (height, width, 3)), 1, 1)
     noisy = light + coarse * rng.uniform(0.004, 0.02) * (0.5 + light)
-    return (np.clip(noisy, 0, 1) * 255).round().astype(np.uint8)
+    return np.asarray((np.clip(noisy, 0, 1) * 255).round(), dtype=np.uint8)

@@ -35,8 +35,11 @@ class Scope:
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """Store an array under a name (once) and return its full name."""
         full = f"{self.prefix}{name}"
-        if full not in self.initialisers:
-            self.initialisers[full] = numpy_helper.from_array(np.array(value, order="C"), full)
+        tensor = numpy_helper.from_array(np.array(value, order="C"), full)
+        if self.initialisers.setdefault(full, tensor) != tensor:
+            raise ConfigurationError(
+                f"{name} is used twice and normalised in two ways: the export cannot share it."
+            )
         return full
 
     def node(self, operator: str, inputs: list[str], **attributes: Any) -> str:
@@ -54,8 +57,6 @@ class Scope:
 
 #: Writes an adaptive block: (block, scope, name of its input) -> name of its output.
 EmitAdaptive = Callable[[Adaptive, Scope, str], str]
-#: Name of the scalar that holds the row of a table for the first k letters, by k.
-RowName = Callable[[int], str]
 
 
 class Emitter:
@@ -65,22 +66,26 @@ class Emitter:
         net: the whole network; its layer names are the keys of ``affine``.
         affine: every batch normalisation, see tables.py.
         emit_adaptive: called for each adaptive block met.
-        row_name: needed if a batch normalisation varies.
+        outer: the scope of the whole graph, in which the scalars ``row_k`` (row of a table for the first k
+            letters) must be named where a batch normalisation needs them.
+
     """
 
     def __init__(
-        self, net: nn.Module, affine: Mapping[str, Affine], emit_adaptive: EmitAdaptive, row_name: RowName
+        self, net: nn.Module, affine: Mapping[str, Affine], emit_adaptive: EmitAdaptive, outer: Scope
     ) -> None:
         self._names = {id(module): name for name, module in net.named_modules()}
         self._affine = affine
         self._emit_adaptive = emit_adaptive
-        self._row_name = row_name
+        self._outer = outer
+        self._constants: dict[tuple[int, float], str] = {}
 
     def emit(self, module: nn.Module, scope: Scope, value: str) -> str:
         """Write a module of one input and one output into a scope; returns the output's name.
 
         Raises:
             ConfigurationError: an operator that operators.py does not list.
+
         """
         root = nn.Sequential(module)  # so that a lone layer is a leaf of the trace like any other
         layers = dict(root.named_modules())
@@ -130,12 +135,19 @@ class Emitter:
         factors = []
         for part, rows in (("scale", affine.scale), ("shift", affine.shift)):
             table = scope.constant(f"{name}.{part}", rows if affine.varies else rows[0])
-            row = [table, self._row_name(affine.upstream)]
+            row = [table, f"row_{affine.upstream}"]
             factors.append(scope.node("Gather", row, axis=0) if affine.varies else table)
         width = affine.scale.shape[1]
-        mean = scope.constant(f"mean_{width}", np.zeros(width, np.float32))
-        variance = scope.constant(f"variance_{width}", np.ones(width, np.float32))
-        return scope.node("BatchNormalization", [value, *factors, mean, variance], epsilon=0.0)
+        factors += [self._filled(width, 0.0), self._filled(width, 1.0)]
+        return scope.node("BatchNormalization", [value, *factors], epsilon=0.0)
+
+    def _filled(self, width: int, number: float) -> str:
+        """Mean 0 or variance 1 for a batch normalisation: made when the file is loaded, not stored."""
+        if (width, number) not in self._constants:
+            shape = self._outer.constant(f"width_{width}", np.array([width], np.int64))
+            filling = numpy_helper.from_array(np.array([number], np.float32))
+            self._constants[width, number] = self._outer.node("ConstantOfShape", [shape], value=filling)
+        return self._constants[width, number]
 
     def _convolution(
         self, conv: nn.Conv2d, scope: Scope, value: str, affine: Affine | None = None, *, bias: bool = True
@@ -152,15 +164,10 @@ class Emitter:
         inputs = [value, scope.constant(f"{name}.weight", weight)]
         if shift is not None:
             inputs.append(scope.constant(f"{name}.bias", shift))
-        return scope.node(
-            "Conv",
-            inputs,
-            kernel_shape=list(conv.kernel_size),
-            strides=list(conv.stride),
-            pads=list(conv.padding) * 2,
-            dilations=list(conv.dilation),
-            group=conv.groups,
-        )
+        shape = {"strides": list(conv.stride), "pads": list(conv.padding) * 2}
+        if conv.dilation != (1, 1):
+            shape["dilations"] = list(conv.dilation)
+        return scope.node("Conv", inputs, **shape, group=conv.groups)
 
 
 class _Tracer(fx.Tracer):
@@ -170,7 +177,11 @@ class _Tracer(fx.Tracer):
 
 def _is_normalised(node: fx.Node, layers: Mapping[str, nn.Module]) -> bool:
     """Whether a node is a convolution whose only user is a batch normalisation."""
-    if node.op != "call_module" or not isinstance(layers[str(node.target)], nn.Conv2d) or len(node.users) != 1:
+    if (
+        node.op != "call_module"
+        or not isinstance(layers[str(node.target)], nn.Conv2d)
+        or len(node.users) != 1
+    ):
         return False
     user = next(iter(node.users))
     return user.op == "call_module" and isinstance(layers[str(user.target)], nn.BatchNorm2d)
@@ -180,7 +191,8 @@ def _operation(node: fx.Node, scope: Scope, arguments: tuple[Any, ...]) -> str:
     emit = METHODS.get(str(node.target)) if node.op == "call_method" else FUNCTIONS.get(node.target)  # type: ignore[arg-type]
     if emit is None:
         raise ConfigurationError(
-            f"the export does not know the operation {node.target} ({node.op}): add it to ostiary/export/operators.py."
+            f"the export does not know the operation {node.target} ({node.op}): "
+            "add it to ostiary/export/operators.py."
         )
     return emit(scope, *arguments, **node.kwargs)
 

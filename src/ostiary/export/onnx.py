@@ -15,6 +15,7 @@ from ostiary.export.card import Card, example_input, model_of, sealed
 from ostiary.export.switch import Switchboard
 from ostiary.export.tables import Statistics, affine_layers
 from ostiary.export.verify import check_export
+from ostiary.faces.preprocess import Preprocess
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,10 @@ def export_liveness(
     Raises:
         ConfigurationError: an operator that the export does not know, or incomplete statistics.
         WeightsError: the exported model differs from torch by more than 1e-4, or would run slowly.
+
     """
     net = copy.deepcopy(net).cpu().eval()
-    model = liveness_model(net, card, statistics)
+    model = liveness_model(net, card.preprocess, statistics)
     metadata = card.metadata(net, per_configuration=statistics is not None)
     content = sealed(model, metadata)
     difference = check_export(content, net, _samples(card, crops), statistics)
@@ -55,10 +57,12 @@ def export_liveness(
     return path
 
 
-def liveness_model(net: nn.Module, card: Card, statistics: Statistics | None = None) -> onnx.ModelProto:
-    """The model without its record; ``net`` is in evaluation mode. Also for networks without adaptive blocks."""
-    example = example_input(card.preprocess)
-    graph = Switchboard(net, affine_layers(net, example, statistics), example).graph(example)
+def liveness_model(
+    net: nn.Module, preprocess: Preprocess, statistics: Statistics | None = None
+) -> onnx.ModelProto:
+    """The model without its record, of any network in evaluation mode, with or without adaptive blocks."""
+    example = example_input(preprocess)
+    graph = Switchboard(net, affine_layers(net, example, statistics), example).graph()
     model = model_of(graph)
     onnx.checker.check_model(model, full_check=True)
     return model

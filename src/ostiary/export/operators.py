@@ -40,16 +40,18 @@ def _simple(name: str, **attributes: Any) -> Callable[..., str]:
 
 
 def _linear(scope: Scope, layer: nn.Linear, value: str) -> str:
-    weight = scope.constant("linear.weight", layer.weight.detach().cpu().numpy())
-    inputs = [value, weight]
+    name = f"linear_{len(scope.nodes)}"
+    inputs = [value, scope.constant(f"{name}.weight", layer.weight.detach().cpu().numpy())]
     if layer.bias is not None:
-        inputs.append(scope.constant("linear.bias", layer.bias.detach().cpu().numpy()))
+        inputs.append(scope.constant(f"{name}.bias", layer.bias.detach().cpu().numpy()))
     return scope.node("Gemm", inputs, transB=1)
 
 
 def _global_pool(scope: Scope, layer: nn.AdaptiveAvgPool2d, value: str) -> str:
     if layer.output_size not in (1, (1, 1)):
-        raise ConfigurationError(f"the export knows adaptive average pooling to 1x1 only, not to {layer.output_size}.")
+        raise ConfigurationError(
+            f"the export knows adaptive average pooling to 1x1 only, not to {layer.output_size}."
+        )
     return scope.node("GlobalAveragePool", [value])
 
 

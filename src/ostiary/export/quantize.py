@@ -22,6 +22,7 @@ from ostiary.errors import ConfigurationError
 from ostiary.export.card import Card, sealed
 from ostiary.export.onnx import liveness_model
 from ostiary.export.tables import Statistics
+from ostiary.faces.preprocess import Preprocess
 
 
 def export_int8(
@@ -46,6 +47,7 @@ def export_int8(
 
     Raises:
         ConfigurationError: no calibration crops, or no such word.
+
     """
     if len(calibration) == 0:
         raise ConfigurationError("there are no calibration crops: give an index with faces.")
@@ -53,28 +55,42 @@ def export_int8(
     metadata = card.metadata(net, per_configuration=statistics is not None, only=word, precision="int8")
     if statistics is not None:
         apply_statistics(net, dict(statistics[word]))
-    plain = onnx.shape_inference.infer_shapes(liveness_model(specialise(net, word), card))
-    path.write_bytes(sealed(_quantised(plain, card.preprocess.normalise(calibration)), metadata))
+    model = int8_model(specialise(net, word), card.preprocess, calibration)
+    path.write_bytes(sealed(model, metadata))
     return path
 
 
-def _quantised(plain: onnx.ModelProto, inputs: NDArray[np.float32]) -> onnx.ModelProto:
+def int8_model(plain: nn.Module, preprocess: Preprocess, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
+    """The 8-bit model of a network without adaptive blocks, without its record."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    graph = liveness_model(plain, preprocess)
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "int8.onnx"
+        source, output = f"{folder}/plain.onnx", f"{folder}/int8.onnx"
+        quant_pre_process(graph, source, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
-            plain,
-            str(output),
-            _Reader(inputs),
+            source,
+            output,
+            _Reader(preprocess.normalise(calibration)),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=_stem(graph.graph),
         )
-        model: onnx.ModelProto = onnx.load(str(output))
+        model: onnx.ModelProto = onnx.load(output)
     model.producer_name, model.producer_version = "ostiary", ""
     return model
+
+
+def _stem(graph: onnx.GraphProto) -> list[str]:
+    """The first convolution and its activation stay in floating point.
+
+    With three input channels the 8-bit kernels lose time (all of LLL takes 0.54 of the stock network's
+    time with them, 0.50 without, on a Zen 5), and rounding does most harm at the input.
+    """
+    return [node.name for node in graph.node[:2]]
 
 
 class _Reader:

@@ -1,10 +1,12 @@
 """The adaptive blocks of a network as If nodes, driven by the shape of one input.
 
 Each block becomes two Ifs in sequence, so that letter B needs no second copy of a weight:
-``y1 = If(light) {light(x)} else {x}``, then ``y = If(heavy) {h = heavy(x); If(light) {(y1 + h) / 2} else {h}}
-else {y1}``. The letters come from the extents of the input ``sel`` along each axis (L = 1, H = 2, B = 3): feed
-an array of that shape to choose per call, or fix the symbolic dimensions ``w0``, ``w1``, ... when the session is
-created, and the runtime folds the choice, the Ifs and the tables of batch normalisation away.
+``y1 = If(light) {light(x)} else {x}``, then
+``y = If(heavy) {h = heavy(x); If(light) {(y1 + h) / 2} else {h}} else {y1}``.
+
+The letters come from the extents of the input ``sel`` along each axis (L = 1, H = 2, B = 3): feed an array of
+that shape to choose per call, or fix the symbolic dimensions ``w0``, ``w1``, ... when the session is created,
+and the runtime folds the choice, the Ifs and the tables of batch normalisation away.
 """
 
 from __future__ import annotations
@@ -31,30 +33,33 @@ class Switchboard:
         net: the network, in evaluation mode.
         affine: its batch normalisations, see tables.py.
         example: an input (1, 3, S, S).
+
     """
 
     def __init__(self, net: nn.Module, affine: Mapping[str, Affine], example: Tensor) -> None:
+        self._net = net
+        self._example = example
+        self._affine = affine
         self._blocks = blocks(net)
         self._shapes = _output_shapes(net, self._blocks, example)
         self._met = 0
-        self._emitter = Emitter(net, affine, self._block, lambda letters: f"row_{letters}")
-        self._affine = affine
-        self._net = net
+        self._scope = Scope()
+        self._emitter = Emitter(net, affine, self._block, self._scope)
 
-    def graph(self, example: Tensor) -> onnx.GraphProto:
+    def graph(self) -> onnx.GraphProto:
         """The graph ``input`` (batch, 3, S, S) [, ``sel``] -> ``logits`` (batch, classes)."""
-        scope = Scope()
-        inputs = [_value("input", TensorProto.FLOAT, ["batch", *example.shape[1:]])]
+        inputs = [_value("input", TensorProto.FLOAT, ["batch", *self._example.shape[1:]])]
         if self._blocks:
-            axes = [f"w{block}" for block in range(len(self._blocks))]
+            axes: list[str | int] = [f"w{block}" for block in range(len(self._blocks))]
             inputs.append(_value("sel", TensorProto.UINT8, axes))
-            self._read_selector(scope)
-        last = self._emitter.emit(self._net, scope, "input")
-        scope.nodes.append(helper.make_node("Identity", [last], ["logits"], name="logits"))
-        return scope.graph("ostiary", [_value("logits", TensorProto.FLOAT, ["batch", _classes(self._net, example)])], inputs)
+            self._read_selector(self._scope)
+        _name_last(self._scope, self._emitter.emit(self._net, self._scope, "input"), "logits")
+        with torch.no_grad():
+            classes = self._net(self._example).shape[1]
+        return self._scope.graph("ostiary", [_value("logits", TensorProto.FLOAT, ["batch", classes])], inputs)
 
     def _read_selector(self, scope: Scope) -> None:
-        """Name the scalars ``light_k``, ``heavy_k`` (bool) of every block, and the rows of the tables in use."""
+        """Name the bool scalars ``light_k`` and ``heavy_k`` of every block, and the rows of the tables."""
         extents = scope.node("Shape", ["sel"])
         heavy_only = scope.constant("extent_heavy", np.array(LETTER_EXTENT["H"], np.int64))
         light_only = scope.constant("extent_light", np.array(LETTER_EXTENT["L"], np.int64))
@@ -62,7 +67,9 @@ class Switchboard:
         deepest = max((layer.upstream for layer in self._affine.values()), default=0)
         row = ""
         for block in range(len(self._blocks)):
-            extent = scope.node("Gather", [extents, scope.constant(f"axis_{block}", np.array(block, np.int64))])
+            extent = scope.node(
+                "Gather", [extents, scope.constant(f"axis_{block}", np.array(block, np.int64))]
+            )
             is_heavy = scope.node("Equal", [extent, heavy_only])
             _name_last(scope, scope.node("Not", [is_heavy]), f"light_{block}")
             _name_last(scope, scope.node("Greater", [extent, light_only]), f"heavy_{block}")
@@ -75,34 +82,38 @@ class Switchboard:
     def _block(self, block: Adaptive, scope: Scope, value: str) -> str:
         index = self._blocks.index(block)
         if index != self._met or scope.prefix:
-            raise ConfigurationError("the export needs adaptive blocks that run in network order, none inside another.")
+            raise ConfigurationError(
+                "the export needs adaptive blocks that run in network order, none inside another."
+            )
         self._met += 1
         shape = ["batch", *self._shapes[index][1:]]
-        with_light = Scope(f"block{index}_light/")
-        light = self._branch(with_light, self._emitter.emit(block.light, with_light, value), shape)
-        without_light = self._unchanged(f"block{index}_no_light/", value, shape)
-        light_or_input = scope.node("If", [f"light_{index}"], then_branch=light, else_branch=without_light)
-
-        with_heavy = Scope(f"block{index}_heavy/")
-        heavy = self._emitter.emit(block.heavy, with_heavy, value)
-        both = Scope(f"block{index}_both/")
+        with_light = Scope(f"light{index}/")
+        light = self._emitter.emit(block.light, with_light, _blocked(with_light, value, shape))
+        light_or_input = scope.node(
+            "If",
+            [f"light_{index}"],
+            then_branch=self._branch(with_light, light, shape),
+            else_branch=self._unchanged(f"no_light{index}/", value, shape),
+        )
+        with_heavy = Scope(f"heavy{index}/")
+        heavy = self._emitter.emit(block.heavy, with_heavy, _blocked(with_heavy, value, shape))
+        both = Scope(f"both{index}/")
         total = both.node("Add", [light_or_input, heavy])
-        half = both.node("Mul", [total, both.constant("half", np.array(0.5, np.float32))])
+        mean = both.node("Mul", [total, both.constant("half", np.array(0.5, np.float32))])
         heavy_or_mean = with_heavy.node(
             "If",
             [f"light_{index}"],
-            then_branch=self._branch(both, half, shape),
-            else_branch=self._unchanged(f"block{index}_heavy_only/", heavy, shape),
+            then_branch=self._branch(both, mean, shape),
+            else_branch=self._unchanged(f"heavy_only{index}/", heavy, shape),
         )
         return scope.node(
             "If",
             [f"heavy_{index}"],
             then_branch=self._branch(with_heavy, heavy_or_mean, shape),
-            else_branch=self._unchanged(f"block{index}_light_only/", light_or_input, shape),
+            else_branch=self._unchanged(f"light_only{index}/", light_or_input, shape),
         )
 
-    @staticmethod
-    def _branch(scope: Scope, output: str, shape: list[str | int]) -> onnx.GraphProto:
+    def _branch(self, scope: Scope, output: str, shape: list[str | int]) -> onnx.GraphProto:
         return scope.graph(scope.prefix.rstrip("/"), [_value(output, TensorProto.FLOAT, shape)])
 
     def _unchanged(self, prefix: str, value: str, shape: list[str | int]) -> onnx.GraphProto:
@@ -121,11 +132,6 @@ def _name_last(scope: Scope, output: str, name: str) -> str:
     return name
 
 
-def _classes(net: nn.Module, example: Tensor) -> int:
-    with torch.no_grad():
-        return int(net(example).shape[1])
-
-
 def _output_shapes(net: nn.Module, adaptive: list[Adaptive], example: Tensor) -> list[torch.Size]:
     shapes: dict[int, torch.Size] = {}
     hooks = [
@@ -139,3 +145,11 @@ def _output_shapes(net: nn.Module, adaptive: list[Adaptive], example: Tensor) ->
         for hook in hooks:
             hook.remove()
     return [shapes[id(block)] for block in adaptive]
+
+
+def _blocked(scope: Scope, value: str, shape: list[str | int]) -> str:
+    """An identity that brings a branch's input into the runtime's blocked layout once, for all who read it.
+
+    Without it the residual additions of a branch stay outside that layout: 2 to 4 % of a switched call.
+    """
+    return scope.node("MaxPool", [value], kernel_shape=[1, 1]) if len(shape) == 4 else value

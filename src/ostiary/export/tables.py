@@ -62,15 +62,18 @@ def affine_layers(net: nn.Module, example: Tensor, statistics: Statistics | None
     only there.
 
     Raises:
-        ConfigurationError: a word or layer is missing in ``statistics``, or a layer's statistics differ between
-            words that agree upstream of it (they were not taken from the same pictures in the same order).
+        ConfigurationError: a word or layer is missing in ``statistics``, or a layer's statistics differ
+            between words that agree upstream of it (not the same pictures in the same order).
+
     """
     layers = {name: layer for name, layer in net.named_modules() if isinstance(layer, nn.BatchNorm2d)}
     if statistics is None:
         return {name: _one_row(layer) for name, layer in layers.items()}
     missing = sorted(set(words(net)) - set(statistics))
     if missing:
-        raise ConfigurationError(f"the statistics lack the configuration {missing[0]}: recalibrate every word.")
+        raise ConfigurationError(
+            f"the statistics lack the configuration {missing[0]}: recalibrate every word."
+        )
     places = _places(net, layers, example)
     return {name: _rows(name, layer, places[name], statistics, words(net)) for name, layer in layers.items()}
 
@@ -92,11 +95,13 @@ def _rows(
         try:
             given = [statistics[word][name] for word in same_upstream]
         except KeyError:
-            raise ConfigurationError(f"the statistics lack the layer {name}: recalibrate every word.") from None
+            raise ConfigurationError(
+                f"the statistics lack the layer {name}: recalibrate every word."
+            ) from None
         if not all(_agree(given[0], other) for other in given[1:]):
             raise ConfigurationError(
-                f"the statistics of {name} differ between {' and '.join(same_upstream[:2])}, which are the same up "
-                "to that layer: recalibrate every word with the same pictures in the same order."
+                f"the statistics of {name} differ between {' and '.join(same_upstream[:2])}, which are "
+                "the same up to that layer: recalibrate every word with the same pictures in the same order."
             )
         rows.append(_scale_and_shift(layer, *given[0]))
     scale = np.stack([row[0] for row in rows])

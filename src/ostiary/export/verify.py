@@ -46,6 +46,7 @@ def check_export(
 
     Raises:
         WeightsError: a difference above ``TOLERANCE``, or a convolution outside the blocked layout.
+
     """
     reference = copy.deepcopy(net)
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +58,7 @@ def check_export(
             if statistics is not None:
                 apply_statistics(reference, dict(statistics[word]))
             expected = _logits(reference, word, samples)
-            feed = {"input": samples, "sel": selector(word)}
+            feed = {"input": samples, "sel": selector(word)} if word else {"input": samples}
             special = make_session(content, fixed_dimensions=fixed_dimensions(word), optimised_copy=optimised)
             _check_layout(optimised, word, specialise(net, word))
             for mode, session in (("switched", switchable), ("specialised", special)):
@@ -98,13 +99,15 @@ def _logits(net: nn.Module, word: str, samples: NDArray[np.float32]) -> NDArray[
 
 
 def _check_layout(optimised: Path, name: str, plain: nn.Module | None) -> None:
-    """Every convolution blocked; for a specialised word also as many as in torch, and no trace of the switch."""
+    """Every convolution blocked; for a specialised word as many as in torch, and no trace of the switch."""
     if not uses_blocked_layout():
         log.warning("the layout of %s was not checked: this processor has no blocked layout", name)
         return
     found = operators(optimised)
     blocked = found[BLOCKED_DOMAIN, "Conv"]
-    slow = sum(n for (domain, kind), n in found.items() if kind in {"Conv", "FusedConv"} and domain != BLOCKED_DOMAIN)
+    slow = sum(
+        n for (domain, kind), n in found.items() if kind in {"Conv", "FusedConv"} and domain != BLOCKED_DOMAIN
+    )
     problem = f"{slow} convolutions of {name} are outside the blocked layout" if slow else None
     if plain is not None:
         expected = sum(isinstance(layer, nn.Conv2d) for layer in plain.modules())

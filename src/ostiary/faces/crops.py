@@ -40,6 +40,7 @@ def loose_crop(image: NDArray[np.uint8], box: Box, preprocess: Preprocess) -> ND
     Raises:
         ImageError: ``image`` is not an RGB picture.
         InputError: the box is not finite, is empty, or is far larger than the picture.
+
     """
     check_image(image)
     height, width = image.shape[:2]
@@ -69,6 +70,7 @@ def loose_square(shape: tuple[int, int], box: Box, scale: float) -> tuple[float,
 
     Raises:
         InputError: the box is not finite, is empty, or is far larger than the picture.
+
     """
     _check_box(shape, box)
     height, width = shape
@@ -94,6 +96,7 @@ def aligned_crop(image: NDArray[np.uint8], landmarks: ArrayLike, preprocess: Pre
     Raises:
         ImageError: ``image`` is not an RGB picture.
         InputError: the landmarks are not five finite points, or all lie on one spot.
+
     """
     check_image(image)
     size = preprocess.size

@@ -57,6 +57,7 @@ class FaceDetector:
 
     Raises:
         ConfigurationError: a setting is out of its range.
+
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class FaceDetector:
         Raises:
             ImageError: ``image`` is not an RGB picture.
             WeightsError: the weights cannot be opened, or are no YuNet.
+
         """
         check_image(image)
         picture = Image.fromarray(image)

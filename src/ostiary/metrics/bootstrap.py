@@ -39,6 +39,7 @@ def subject_bootstrap(
 
     Raises:
         RateError: nobody has a trial.
+
     """
     wrong, tried = np.asarray(errors, np.float64), np.asarray(trials, np.float64)
     if tried.sum() <= 0:
@@ -104,16 +105,15 @@ def resample(
 
     Raises:
         ConfigurationError: fewer than 2000 draws, too few for a 95 % percentile.
+
     """
     if draws < DRAWS:
         raise ConfigurationError(f"{draws} bootstrap draws are too few; take at least {DRAWS}.")
     generator = np.random.default_rng(seed)
-    share = np.full(units, 1 / units)
     step = max(1, min(draws, _CELLS // max(width, units)))
     parts: list[Mapping[str, NDArray[np.float64]]] = []
     for start in range(0, draws, step):
-        taken = generator.multinomial(units, share, size=min(step, draws - start))
-        parts.append(statistic(taken.astype(np.float64)))
+        parts.append(statistic(_draw(generator, min(step, draws - start), units)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -140,6 +140,12 @@ def divide(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.
     shares = np.full(np.broadcast(over, under).shape, np.nan)
     np.divide(over, under, out=shares, where=under > 0)
     return shares
+
+
+def _draw(generator: np.random.Generator, draws: int, units: int) -> NDArray[np.float64]:
+    """How often each unit is taken in each draw, (draws, units)."""
+    taken = generator.integers(units, size=(draws, units)) + units * np.arange(draws)[:, None]
+    return np.bincount(taken.ravel(), minlength=draws * units).reshape(draws, units).astype(np.float64)
 
 
 _CELLS = 2_000_000

@@ -8,6 +8,7 @@ never operating points (``thresholds.py`` has those).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ def curve(trials: Trials) -> Curve:
 
     Raises:
         RateError: bona fide presentations or attacks are missing.
+
     """
     try:
         from sklearn.metrics import roc_curve
@@ -51,6 +53,7 @@ def auc(trials: Trials) -> float:
 
     Raises:
         RateError: bona fide presentations or attacks are missing.
+
     """
     try:
         from sklearn.metrics import roc_auc_score
@@ -66,6 +69,7 @@ def equal_error(trials: Trials) -> tuple[float, float]:
 
     Raises:
         RateError: bona fide presentations or attacks are missing.
+
     """
     found = curve(trials)
     at = int(np.argmin(np.round(np.abs(found.apcer - found.bpcer), _DIGITS)))
@@ -91,6 +95,7 @@ def bpcer_at_apcer(trials: Trials, target: float) -> tuple[float, float]:
 
     Raises:
         RateError: bona fide presentations or attacks are missing.
+
     """
     _both_classes(trials)
     counts = {name: int((trials.of(name) & trials.answered).sum()) for name in trials.attack_species}
@@ -109,15 +114,28 @@ def curve_statistic(trials: Trials, units: NDArray[np.intp], targets: tuple[floa
     """AUC, EER and BPCER@APCER for many weightings of the people at once, for the bootstrap.
 
     The same definitions as above; scikit-learn takes one weighting at a time, which would take minutes.
-    ``units`` (N,) numbers whom (or what) each trial belongs to.
+    ``units`` (N,) numbers whom (or what) each trial belongs to. Weights are whole numbers.
     """
-    ranked = _Ranked.of(trials, units)
+    scores, rank = np.unique(trials.liveness[trials.answered], return_inverse=True)
+    ranks = np.full(len(trials), -1, np.intp)
+    ranks[trials.answered] = rank
+
+    def ranked(members: NDArray[np.bool_]) -> _Ranked:
+        return _Ranked.of(ranks[members & trials.answered], units[members & trials.answered], len(scores))
+
+    genuine, attacks = ranked(trials.bona_fide), ranked(~trials.bona_fide)
+    species = [ranked(trials.of(name)) for name in trials.attack_species]
 
     def statistic(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        genuine, attacks = ranked.mass(weights)
-        found = {"auc": _auc(genuine, attacks), "eer": _eer(genuine, attacks)}
+        kept, fooled = genuine.mass(weights), attacks.mass(weights)
+        found = {"auc": _auc(genuine, kept, attacks, fooled), "eer": _eer(genuine, kept, attacks, fooled)}
+        each = [fooled] if len(species) == 1 else [kind.mass(weights) for kind in species]
         for target in targets:
-            found[f"bpcer_at_apcer:{target:g}"] = ranked.bpcer_at(weights, genuine, target)
+            lowest = np.zeros(len(weights), np.intp)
+            for kind, mass in zip(species, each, strict=True):
+                lowest = np.maximum(lowest, kind.lowest_rank_within(target, mass))
+            refused = genuine.below(lowest, kept)
+            found[f"bpcer_at_apcer:{target:g}"] = divide(refused, genuine.total(kept))
         return found
 
     return statistic
@@ -125,64 +143,78 @@ def curve_statistic(trials: Trials, units: NDArray[np.intp], targets: tuple[floa
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Answered trials in order of score; equal scores share a rank 0..ranks-1."""
+    """The n trials of one class in order of score; equal scores share a rank, counted over all classes.
 
-    unit: NDArray[np.intp]
-    attack: NDArray[np.bool_]
-    first: NDArray[np.intp]  # index of the first trial of each rank
-    species: tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]  # (rank, unit) of each attack, a species
+    A rank stands for the threshold that is its score; the rank after the last, for one above all.
+    """
+
+    unit: NDArray[np.intp]  # (n,)
+    rank: NDArray[np.intp]  # (n,)
+    before: NDArray[np.intp]  # (ranks + 1,): how many of the n trials are below each rank
 
     @classmethod
-    def of(cls, trials: Trials, units: NDArray[np.intp]) -> _Ranked:
-        order = np.flatnonzero(trials.answered)
-        order = order[np.argsort(trials.liveness[order], kind="stable")]
-        _, first, rank = np.unique(trials.liveness[order], return_index=True, return_inverse=True)
-        kinds = trials.species[order]
-        attack = ~trials.bona_fide[order]
-        unit = units[order]
-        members = [attack & (kinds == name) for name in trials.attack_species]
-        species = tuple((rank[mask], unit[mask]) for mask in members if mask.any())
-        return cls(unit, attack, first, species)
+    def of(cls, rank: NDArray[np.intp], unit: NDArray[np.intp], ranks: int) -> _Ranked:
+        order = np.argsort(rank, kind="stable")
+        return cls(unit[order], rank[order], np.searchsorted(rank[order], np.arange(ranks + 1)))
 
-    def mass(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weight of the bona fide and of the attacks at each rank, (draws, ranks) each."""
-        each = weights[:, self.unit]
-        attacks = np.add.reduceat(each * self.attack, self.first, axis=1)
-        return np.add.reduceat(each, self.first, axis=1) - attacks, attacks
+    def mass(self, weights: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Weight of the first 0, 1, ... n trials in each draw, (draws, n + 1)."""
+        mass = np.zeros((len(weights), len(self.unit) + 1), np.float32)  # exact for counts up to 2^24
+        np.cumsum(weights.astype(np.float32)[:, self.unit], axis=1, out=mass[:, 1:])
+        return mass
 
-    def bpcer_at(
-        self, weights: NDArray[np.float64], genuine: NDArray[np.float64], target: float
-    ) -> NDArray[np.float64]:
-        lowest = np.zeros(len(weights), np.intp)
-        for rank, unit in self.species:
-            each = weights[:, unit]
-            at_or_above = np.cumsum(each[:, ::-1], axis=1)[:, ::-1]
-            # The trial at which too many are accepted still: the threshold must lie above its rank.
-            # at_or_above falls along the row, so such trials are the first ones.
-            excess = (at_or_above > target * at_or_above[:, :1] + _SLACK).sum(axis=1)
-            beyond = np.where(excess > 0, rank[np.maximum(excess - 1, 0)] + 1, 0)
-            lowest = np.maximum(lowest, beyond)
-        below = np.cumsum(genuine, axis=1)
-        refused = np.where(lowest > 0, below[np.arange(len(below)), np.maximum(lowest - 1, 0)], 0.0)
-        return divide(refused, below[:, -1])
+    def total(self, mass: NDArray[np.float32]) -> NDArray[np.float64]:
+        return mass[:, -1].astype(np.float64)
+
+    def below(self, rank: NDArray[np.intp], mass: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Weight of the trials below a threshold rank (draws,), one a draw."""
+        return mass[np.arange(len(mass)), self.before[rank]].astype(np.float64)
+
+    def lowest_rank_within(self, target: float, mass: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Lowest rank at which at most ``target`` of the weight is accepted."""
+        total = self.total(mass)
+        limit = target * total + _SLACK
+        return _first_rank(
+            lambda rank: total - self.below(rank, mass) <= limit, len(self.before) - 1, len(mass)
+        )
 
 
-def _auc(genuine: NDArray[np.float64], attacks: NDArray[np.float64]) -> NDArray[np.float64]:
-    below = np.cumsum(attacks, axis=1) - attacks / 2
-    return divide((genuine * below).sum(axis=1), genuine.sum(axis=1) * attacks.sum(axis=1))
+def _auc(
+    genuine: _Ranked, kept: NDArray[np.float32], attacks: _Ranked, fooled: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    below, up_to = attacks.before[genuine.rank], attacks.before[genuine.rank + 1]
+    beaten = (fooled[:, below] + fooled[:, up_to]) / 2
+    won = np.einsum("dg,dg->d", np.diff(kept, axis=1), beaten, dtype=np.float64)
+    return divide(won, genuine.total(kept) * attacks.total(fooled))
 
 
-def _eer(genuine: NDArray[np.float64], attacks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns from the strictest threshold (nothing accepted) down to the lowest rank."""
-    accepted = np.cumsum(attacks[:, ::-1], axis=1)
-    kept = np.cumsum(genuine[:, ::-1], axis=1)
-    apcer = divide(accepted, np.broadcast_to(accepted[:, -1:], accepted.shape))
-    bpcer = 1 - divide(kept, np.broadcast_to(kept[:, -1:], kept.shape))
-    apcer = np.pad(apcer, ((0, 0), (1, 0)))
-    bpcer = np.pad(bpcer, ((0, 0), (1, 0)), constant_values=1.0)
-    at = np.argmin(np.round(np.abs(apcer - bpcer), _DIGITS), axis=1)
-    rows = np.arange(len(at))
-    return np.asarray((apcer[rows, at] + bpcer[rows, at]) / 2, np.float64)
+def _eer(
+    genuine: _Ranked, kept: NDArray[np.float32], attacks: _Ranked, fooled: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """The curves cross once: search the crossing, then take the closer of its two sides."""
+    n_genuine, n_attack = genuine.total(kept), attacks.total(fooled)
+
+    def gap(rank: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(APCER - BPCER) x both totals: whole numbers, so that ties are exact; falls with the rank."""
+        return (n_attack - attacks.below(rank, fooled)) * n_genuine - genuine.below(rank, kept) * n_attack
+
+    after = _first_rank(lambda rank: gap(rank) <= 0, len(genuine.before) - 1, len(kept))
+    ahead = np.maximum(after - 1, 0)
+    at = np.where(np.abs(gap(ahead)) < np.abs(gap(after)), ahead, after)
+    apcer = divide(n_attack - attacks.below(at, fooled), n_attack)
+    return (apcer + divide(genuine.below(at, kept), n_genuine)) / 2
+
+
+def _first_rank(
+    condition: Callable[[NDArray[np.intp]], NDArray[np.bool_]], last: int, draws: int
+) -> NDArray[np.intp]:
+    """Lowest rank in 0..last where a condition holds that, once true, stays true; it holds at ``last``."""
+    low, high = np.zeros(draws, np.intp), np.full(draws, last, np.intp)
+    while (low < high).any():
+        middle = (low + high) // 2
+        holds = condition(middle)
+        low, high = np.where(holds, low, middle + 1), np.where(holds, middle, high)
+    return low
 
 
 def _both_classes(trials: Trials) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

@@ -22,6 +22,7 @@ def clopper_pearson(
 
     Raises:
         RateError: there is no trial, or more errors than trials.
+
     """
     _check(errors, trials)
     tail = (1 - level) / 2
@@ -34,6 +35,7 @@ def upper_limit(errors: float, trials: float, *, level: float = 0.95) -> float:
 
     Raises:
         RateError: there is no trial, or more errors than trials.
+
     """
     _check(errors, trials)
     return _upper(errors, trials, 1 - level)
@@ -68,6 +70,7 @@ def trials_needed(rate: float, *, level: float = 0.95) -> TrialsNeeded:
 
     Raises:
         RateError: the rate is not between 0 and 1.
+
     """
     if not 0 < rate < 1:
         raise RateError(
@@ -82,6 +85,7 @@ def supports(rate: float, trials: int, what: str = "trials") -> str | None:
 
     Raises:
         RateError: fewer than 3/rate trials, so that even no error at all would not show the rate.
+
     """
     needed = trials_needed(rate)
     if trials < needed.rule_of_3:

@@ -97,6 +97,7 @@ def pad_rates(
         draws: bootstrap draws.
         seed: of the bootstrap; the same seed gives the same intervals.
         level: coverage of the intervals.
+
     """
     given = trials.select(trials.answered)
     measure = _Measure.of(given, threshold, targets, draws, seed, level)
@@ -150,6 +151,7 @@ def compare(
 
     Raises:
         RateError: the two do not hold the same presentations in the same order, or people are unknown.
+
     """
     same = len(first) == len(second) and np.array_equal(first.species, second.species)
     if not same or not np.array_equal(first.bona_fide, second.bona_fide):

@@ -41,6 +41,7 @@ def paper_rates(trials: Trials, threshold: float = 0.5) -> PaperRates:
 
     Raises:
         RateError: bona fide presentations or attacks are missing.
+
     """
     given = trials.select(trials.answered)
     accepted = given.liveness >= threshold

@@ -43,6 +43,7 @@ def choose_threshold(
 
     Raises:
         RateError: a class is missing, or a species has fewer than 3/target attacks.
+
     """
     given = trials.select(trials.answered)
     counts = {name: int(given.of(name).sum()) for name in given.attack_species}

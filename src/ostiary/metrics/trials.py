@@ -42,6 +42,7 @@ class Trials:
 
         Raises:
             ScoreFileError: a liveness is NaN, infinite or outside [0, 1], or the lengths differ.
+
         """
         genuine = np.asarray(bona_fide, dtype=bool)
         count = len(genuine)

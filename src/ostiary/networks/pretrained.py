@@ -9,6 +9,7 @@ statistics keep it nearly so.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -58,6 +59,10 @@ def load_trunk(net: MobileNetV2, path: Path, pictures: Iterable[Tensor]) -> None
             _set(norm, mean=mean, variance=variance, bias=layer.bias + mean)
 
 
+# What numpy and the zip reader raise for absent, empty, truncated and foreign files.
+_UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+
+
 class _Folded(NamedTuple):
     weight: Tensor
     bias: Tensor
@@ -72,9 +77,9 @@ def _layers(net: MobileNetV2) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 def _read(path: Path, convs: list[nn.Conv2d]) -> list[_Folded]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(f"{path} is not a readable .npz file of pretrained weights ({error}).") from error
     return [_dequantised(arrays, f"{index:02d}", conv, path) for index, conv in enumerate(convs)]
 

@@ -104,7 +104,7 @@ def _one_against_rest(live: int) -> Callable[[NDArray[np.float32]], NDArray[np.f
     def log_odds(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         rest = np.delete(logits, live, axis=1)
         top = rest.max(axis=1, keepdims=True)
-        return logits[:, live] - (top[:, 0] + np.log(np.exp(rest - top).sum(axis=1)))
+        return np.asarray(logits[:, live] - (top[:, 0] + np.log(np.exp(rest - top).sum(axis=1))))
 
     return log_odds
 

@@ -15,7 +15,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from ostiary.data.index import LABELS, SPLITS, UNSPECIFIED, Label, Sample, Split
 from ostiary.errors import ScoreFileError
 from ostiary.metrics.trials import Trials
+
+_Word = TypeVar("_Word", bound=str)
 
 COLUMNS = (
     "path",
@@ -101,7 +103,8 @@ def read_scores(path: Path) -> ScoreTable:
 
     Raises:
         ScoreFileError: the file is missing, empty or not a CSV, lacks a column, has an unknown label, a
-            score that is no number in [0, 1], neither score nor reason, or a presentation twice.
+            score that is no number in [0, 1], or neither score nor reason.
+
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -149,20 +152,11 @@ def _parse(stream: IO[str], path: Path) -> Iterator[_Row]:
             f"the header must name {', '.join(REQUIRED)}, and may name {', '.join(COLUMNS)}."
         )
     rows.fieldnames = header
-    seen: set[tuple[str, str, str]] = set()
     for values in rows:
         try:
-            row = _row(values)
+            yield _row(values)
         except ValueError as error:
             raise ScoreFileError(f"{path}, line {rows.line_num}: {error}.") from None
-        key = row.sample.dataset, row.sample.path, row.configuration
-        if key in seen:
-            raise ScoreFileError(
-                f"{path}, line {rows.line_num}: {row.sample.path!r} occurs twice for configuration "
-                f"{row.configuration!r}; a presentation counts once."
-            )
-        seen.add(key)
-        yield row
 
 
 def _row(values: Mapping[str | None, str | list[str] | None]) -> _Row:
@@ -171,22 +165,28 @@ def _row(values: Mapping[str | None, str | list[str] | None]) -> _Row:
     texts = {name: cast(str, values.get(name, "")).strip() for name in COLUMNS}
     if not texts["path"]:
         raise ValueError("the path is empty; name the picture")
-    if texts["label"] not in LABELS:
-        raise ValueError(f"the label is {texts['label']!r}; it must be {' or '.join(LABELS)}")
-    if texts["split"] not in SPLITS:
-        raise ValueError(f"the split is {texts['split']!r}; it must be train, development, test or empty")
-    species = texts["species"] or UNSPECIFIED if texts["label"] == "attack" else ""
+    label: Label = _one_of("label", texts["label"], LABELS)
+    split: Split = _one_of("split", texts["split"], SPLITS)
+    species = texts["species"] or UNSPECIFIED if label == "attack" else ""
     sample = Sample(
         path=texts["path"],
-        label=cast(Label, texts["label"]),
+        label=label,
         species=species,
         subject=texts["subject"],
-        split=cast(Split, texts["split"]),
+        split=split,
         dataset=texts["dataset"],
         capture=texts["capture"],
     )
     liveness = _liveness(texts["liveness"], texts["reason"])
     return _Row(sample, texts["configuration"] or DEFAULT_CONFIGURATION, liveness, texts["reason"])
+
+
+def _one_of(column: str, value: str, allowed: tuple[_Word, ...]) -> _Word:
+    for candidate in allowed:
+        if value == candidate:
+            return candidate
+    choice = ", ".join(word or "empty" for word in allowed)
+    raise ValueError(f"the {column} is {value!r}; it must be one of {choice}")
 
 
 def _liveness(text: str, reason: str) -> float:
@@ -202,6 +202,6 @@ def _liveness(text: str, reason: str) -> float:
         raise ValueError(f"the liveness is {text!r}; it must be a number in [0, 1], or empty") from None
     if not 0 <= value <= 1:  # also false for NaN
         raise ValueError(
-            f"the liveness is {text}; it must lie in [0, 1], higher = more bona fide, or be empty with a reason"
+            f"the liveness is {text}; it must lie in [0, 1], higher = more bona fide, or be empty"
         )
     return value

@@ -69,6 +69,7 @@ def score(
 
     Raises:
         DataIndexError: the index is empty, or names pictures that are not there.
+
     """
     _check_pictures(index, pictures)
     liveness = {word: np.full(len(index), np.nan) for word in words}

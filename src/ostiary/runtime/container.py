@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ostiary.errors import WeightsError
 from ostiary.faces.preprocess import Preprocess
 
-FORMAT = "1"
+FORMAT: Literal["1"] = "1"
 MODEL_KEY = "ostiary.model"
 HASH_KEY = "ostiary.sha256"
 ZERO_HASH = "0" * 64
@@ -29,7 +29,7 @@ class Threshold(BaseModel):
     """A decision threshold with all that is needed to judge it: accept if ``liveness >= value``.
 
     ``target`` names the error rate that was held at ``rate`` on the development data called ``data``, with
-    ``n_bona_fide`` and ``n_attack`` presentations; ``upper_limit`` is the upper confidence limit of that rate.
+    ``n_bona_fide`` and ``n_attack`` presentations; ``upper_limit`` is its upper confidence limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,8 +47,8 @@ class Threshold(BaseModel):
 class ConfigurationRecord(BaseModel):
     """Cost, threshold and development error of one configuration word.
 
-    ``macs`` are multiply-adds of convolutions and linear layers for one crop. ``development_error`` is any one
-    error rate, the same for all words of a file: it only serves to rank them.
+    ``macs`` are multiply-adds of convolutions and linear layers for one crop. ``development_error`` is an
+    error rate on development data, of the same kind for all words of a file: it serves to rank them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +95,7 @@ def read_metadata(path: Path) -> Metadata:
     Raises:
         WeightsError: the file is missing, not an ostiary weights file, damaged, of another format version,
             or made for another task.
+
     """
     return read_container(path)[0]
 
@@ -170,7 +171,7 @@ def _parse(text: bytes, name: str) -> Metadata:
         raise WeightsError(f"{name} has an unreadable ostiary record; export it again.") from None
     if version.split(".")[0] != FORMAT:
         raise WeightsError(
-            f"{name} has format {version}, and this ostiary reads format {FORMAT}: install the ostiary that made it."
+            f"{name} has format {version}, and this ostiary reads format {FORMAT}: install a newer ostiary."
         )
     if task != "liveness":
         raise WeightsError(f"{name} was made for the task {task!r}, not for liveness: give liveness weights.")

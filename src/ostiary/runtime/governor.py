@@ -54,6 +54,7 @@ class Governor:
 
     Raises:
         ConfigurationError: a word that the model lacks, or a budget that is not positive.
+
     """
 
     def __init__(
@@ -151,7 +152,9 @@ def _known(words: Sequence[str] | None, metadata: Metadata) -> list[str]:
     known = list(metadata.configurations)
     for word in words or []:
         if word not in known:
-            raise ConfigurationError(f"there is no configuration {word!r}; the model has: {', '.join(known)}.")
+            raise ConfigurationError(
+                f"there is no configuration {word!r}; the model has: {', '.join(known)}."
+            )
     return list(words) if words else known
 
 
@@ -174,7 +177,7 @@ def _ladder(words: Sequence[str], metadata: Metadata, latency_ms: dict[str, floa
     def rank(word: str) -> tuple[float, float]:
         record = metadata.configurations[word]
         error = record.development_error
-        # Without a recorded error, more work stands for better quality; such words rank after the judged ones.
+        # Without a recorded error more work stands for better quality, after all words that have one.
         return (float("inf") if error is None else error, -record.macs)
 
     ladder: list[str] = []

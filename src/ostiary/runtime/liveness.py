@@ -42,6 +42,7 @@ class LivenessModel:
 
     Raises:
         WeightsError: see :func:`ostiary.runtime.container.read_metadata`.
+
     """
 
     def __init__(self, weights: Path | str | None = None, *, threads: int = 1, keep: int = 2) -> None:
@@ -56,7 +57,7 @@ class LivenessModel:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"LivenessModel({self.metadata.name!r}, version {self.metadata.version!r}, {len(self.words)} words)"
+        return f"LivenessModel({self.metadata.name!r} {self.metadata.version!r}, {len(self.words)} words)"
 
     @property
     def words(self) -> list[str]:
@@ -74,7 +75,7 @@ class LivenessModel:
         """Logits of RGB crops.
 
         Args:
-            crops: uint8 (N, size, size, 3), made by the crop function that the file's preprocess record names;
+            crops: uint8 (N, size, size, 3), cut as the file's preprocess record says;
                 N may be 0.
             word: configuration, or ``None`` for the file's default.
             switched: use the session that serves every word instead of one made for this word.
@@ -85,6 +86,7 @@ class LivenessModel:
         Raises:
             ConfigurationError: the file has no such word.
             InputError: the crops have another type or shape.
+
         """
         word = self._checked_word(word)
         self._check_crops(crops)
@@ -110,6 +112,7 @@ class LivenessModel:
 
         Raises:
             ConfigurationError: the file has no such word, or no threshold for it.
+
         """
         word = self._checked_word(word)
         threshold = self.metadata.configurations[word].threshold
@@ -178,4 +181,5 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     if shifted.size:
         shifted -= shifted.max(axis=-1, keepdims=True)
     powers = np.exp(shifted)
-    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    probabilities: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return probabilities.astype(np.float32)

@@ -5,14 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from ostiary.errors import WeightsError
+from ostiary.runtime.container import read_metadata
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
 
 #: Name a user types -> file in ``ostiary/weights``.
 LIVENESS_WEIGHTS = {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx"}
 DEFAULT_LIVENESS = "pta_mobilenet_v2"
+
+#: Models that others made; their files carry no record of ours. See the card beside each file.
+FOREIGN: dict[str, dict[str, Any]] = {
+    "face_detection_yunet.onnx": {
+        "name": "face_detection_yunet",
+        "task": "detection",
+        "version": "2026may",
+        "licence": "MIT",
+        "data": [],
+    }
+}
 
 #: Names another default: a path or a name of the table above.
 ENVIRONMENT = "OSTIARY_WEIGHTS"
@@ -44,6 +57,7 @@ def verify_packaged(folder: Path = FOLDER) -> list[str]:
 
     Raises:
         WeightsError: the list or a listed file is missing, or a file has another hash.
+
     """
     sums = folder / "SHA256SUMS"
     if not sums.is_file():
@@ -55,6 +69,30 @@ def verify_packaged(folder: Path = FOLDER) -> list[str]:
         if not path.is_file():
             raise WeightsError(f"{path} is missing: install ostiary again.")
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise WeightsError(f"{path} is damaged: its SHA-256 is not that of {sums.name}; install ostiary again.")
+            raise WeightsError(
+                f"{path} is damaged: its SHA-256 is not that of {sums.name}; install ostiary again."
+            )
         names.append(name)
     return names
+
+
+def describe_packaged(folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """A record of each model in the package, after checking all hashes.
+
+    Returns:
+        ``name``, ``task``, ``version``, ``licence``, ``data`` (names of the training data), ``megabytes``
+        (10^6 bytes) and ``file`` of each.
+
+    Raises:
+        WeightsError: see :func:`verify_packaged`.
+
+    """
+    records = []
+    for name in verify_packaged(folder):
+        path = folder / name
+        if path.suffix == ".onnx":
+            record = FOREIGN.get(name) or read_metadata(path).model_dump(
+                include={"name", "task", "version", "licence", "data"}
+            )
+            records.append({**record, "megabytes": round(path.stat().st_size / 1e6, 2), "file": name})
+    return records

@@ -30,6 +30,7 @@ def make_session(
 
     Raises:
         WeightsError: the runtime cannot read the model.
+
     """
     import onnxruntime as ort
 

@@ -57,6 +57,7 @@ def interleave(
         warmup: rounds before those, not timed.
         seed: of the orders.
         clock: seconds; by default CPU time of the calling thread.
+
     """
     order = random.Random(seed)
     names = list(candidates)

@@ -86,7 +86,9 @@ class Augmentation(BaseModel):
         if rng.random() < self.blur:
             picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.6)))
         if rng.random() < self.sharpen:
-            picture = picture.filter(ImageFilter.UnsharpMask(rng.uniform(0.5, 2), int(rng.integers(40, 160)), 2))
+            picture = picture.filter(
+                ImageFilter.UnsharpMask(rng.uniform(0.5, 2), int(rng.integers(40, 160)), 2)
+            )
         return np.asarray(picture)
 
     def _colours(self, crop: Crop, rng: np.random.Generator) -> Crop:
@@ -104,7 +106,7 @@ class Augmentation(BaseModel):
         x = luma[..., None] + (x - luma[..., None]) * saturation
         if self.hue:
             x = x @ _hue_rotation(rng.uniform(-self.hue, self.hue))
-        return (x.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+        return np.asarray(x.clip(0, 1) * 255 + 0.5, np.uint8)
 
     def _sensor(self, crop: Crop, rng: np.random.Generator) -> Crop:
         """ISO noise: shot noise that grows with the root of the light, and coarser noise in colour."""
@@ -150,4 +152,4 @@ def _hue_rotation(turns: float) -> NDArray[np.float32]:
     axis = np.full(3, 1 / np.sqrt(3))
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
-    return rotation.T.astype(np.float32)
+    return np.asarray(rotation.T, np.float32)

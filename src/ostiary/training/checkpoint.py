@@ -28,6 +28,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         WeightsError: no such file, or it is damaged or of another kind.
+
     """
     try:
         with safe_open(path, "pt") as file:

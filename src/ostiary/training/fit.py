@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -46,7 +46,7 @@ class Task(Protocol, Generic[Shard]):
 
 
 def make_fabric(*, processes: int = 1, accelerator: str = "auto", precision: str = "32-true") -> Fabric:
-    """Fabric for one process, or for many by ``torchrun`` (``processes`` is then their number on this host)."""
+    """Fabric for one process, or for many by ``torchrun`` (``processes``: how many here)."""
     # Branches that a step's word leaves out get no gradient: the reducer must look for them.
     strategy: Any = DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto"
     return Fabric(accelerator=accelerator, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
@@ -64,6 +64,7 @@ def fit(
 
     Raises:
         ConfigurationError: the processes cannot share the recipe's shards evenly.
+
     """
     if schedule.shards % fabric.world_size:
         raise ConfigurationError(
@@ -71,7 +72,8 @@ def fit(
             "shards to a multiple of the number of processes."
         )
     out.mkdir(parents=True, exist_ok=True)
-    network = task.network.to(memory_format=torch.channels_last)  # 1.5 times faster on a CPU
+    # Channels last: 1.5 times faster on a CPU.
+    network: nn.Module = task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = schedule.make_optimiser(network)
     average = _average_of(network, schedule.average)
     checkpoint = out / "checkpoint.safetensors"
@@ -130,7 +132,8 @@ def fit(
 def _average_of(network: nn.Module, decay: float) -> AveragedModel | None:
     if not decay:
         return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    rule = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
 
 
 def _step(

@@ -30,7 +30,9 @@ class Journal:
             console=Console(stderr=True),
             disable=not active,
         )
-        self._bar = self._progress.add_task("training", total=steps, completed=done, rate=0, waiting=0, loss=0)
+        self._bar = self._progress.add_task(
+            "training", total=steps, completed=done, rate=0, waiting=0, loss=0
+        )
 
     def __enter__(self) -> Journal:
         if self._active:
@@ -91,13 +93,19 @@ def draw_curves(steps: list[dict[str, Any]], history: list[dict[str, Any]], path
     left.plot(loss, color="0.8", linewidth=0.6, label="each step")
     span = max(1, len(loss) // 40)
     if len(loss) > span:
-        left.plot(np.arange(span - 1, len(loss)), np.convolve(loss, np.ones(span) / span, "valid"), label=f"mean of {span}")
+        left.plot(
+            np.arange(span - 1, len(loss)),
+            np.convolve(loss, np.ones(span) / span, "valid"),
+            label=f"mean of {span}",
+        )
     left.set(xlabel="step", ylabel="training loss")
     left.legend()
     for name in history[-1]:
         points = [(row["epoch"], row[name]) for row in history if isinstance(row.get(name), float)]
         if name.startswith("development") and points:
-            right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name.removeprefix("development_"))
+            right.plot(
+                *zip(*points, strict=True), marker="o", markersize=3, label=name.removeprefix("development_")
+            )
     right.set(xlabel="epoch", title="development")
     if right.get_legend_handles_labels()[0]:
         right.legend(fontsize="small")

@@ -34,7 +34,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class LabelledWindows:
-    """Windows beside the samples they were cut for, and the teachers' probability of bona fide (NaN: none)."""
+    """Windows beside their samples, and the teachers' probability of bona fide (NaN: none)."""
 
     windows: Windows
     samples: Sequence[Sample]
@@ -66,10 +66,12 @@ class LivenessTask:
 
     def batches(self, first_step: int, steps: int, shards: range) -> Iterator[list[Shard]]:
         """Batches from ``first_step`` on, prepared ahead by worker processes."""
-        order = _Order(self.recipe, self._train.samples, self._seed, self.steps_per_epoch, first_step, steps, shards)
+        order = _Order(
+            self.recipe, self._train.samples, self._seed, self.steps_per_epoch, first_step, steps, shards
+        )
         loader: DataLoader[Any] = DataLoader(
             _Crops(self.recipe, self._train, self._seed),
-            batch_sampler=order,  # type: ignore[arg-type]  # its items are (step, place, sample), not int
+            batch_sampler=order,
             num_workers=self._workers,
             collate_fn=_Collate(self.recipe, len(shards)),
             prefetch_factor=4 if self._workers else None,
@@ -106,29 +108,24 @@ class LivenessTask:
 
         One frame a recording: frames of one recording are near-duplicates.
         """
+        places = one_a_recording(self._development.samples)
         if self._development_crops is None:
             self._development_crops = np.stack(
-                [loose_crop(*self._development.windows[i], self.recipe.preprocess) for i in self._places()]
+                [loose_crop(*self._development.windows[i], self.recipe.preprocess) for i in places]
             )
-        samples = [self._development.samples[i] for i in self._places()]
+        samples = [self._development.samples[i] for i in places]
         count = len(blocks(network))
         figures: dict[str, float] = {}
         for word in ("H" * count, "L" * count) if count else ("",):
             if word:
                 configure(network, word)
             scores = predict(network, self._development_crops, self.recipe, device)
-            areas, errors = _by_dataset(samples, scores)
+            areas, errors = by_dataset(samples, scores)
             name = f"_{word}" if word else ""
             figures[f"development_auc{name}"] = float(np.mean(areas))
             figures[f"development_eer{name}"] = float(np.mean(errors))
         quality = np.mean([value for name, value in figures.items() if "auc" in name])
         return {"development_quality": float(quality), **figures}
-
-    def _places(self) -> list[int]:
-        first: dict[tuple[str, str], int] = {}
-        for place, sample in enumerate(self._development.samples):
-            first.setdefault((sample.dataset, sample.capture or sample.path), place)
-        return list(first.values())
 
 
 def predict(
@@ -144,12 +141,26 @@ def predict(
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
 
-def _by_dataset(samples: Sequence[Sample], scores: NDArray[np.float32]) -> tuple[list[float], list[float]]:
-    """AUC and EER of each data set that has both classes."""
+FEWEST = 10
+"""Recordings of a class below which a data set's own AUC jumps by whole tenths."""
+
+
+def one_a_recording(samples: Sequence[Sample]) -> list[int]:
+    """Places of the first frame of each recording: its other frames are near-duplicates."""
+    first: dict[tuple[str, str], int] = {}
+    for place, sample in enumerate(samples):
+        first.setdefault((sample.dataset, sample.capture or sample.path), place)
+    return list(first.values())
+
+
+def by_dataset(samples: Sequence[Sample], scores: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    """AUC and EER of each data set with enough recordings of both classes for a mean over sets to be steady."""
     trials = Trials.from_columns(scores, [s.label == "bona_fide" for s in samples])
     names = np.array([s.dataset for s in samples])
     parts = [trials.select(names == name) for name in sorted(set(names))]
-    complete = [part for part in parts if 0 < part.bona_fide.sum() < len(part)]
+    complete = [part for part in parts if min(part.bona_fide.sum(), (~part.bona_fide).sum()) >= FEWEST]
+    if not complete:
+        complete = [trials]
     return [auc(part) for part in complete], [equal_error(part)[0] for part in complete]
 
 
@@ -193,7 +204,7 @@ class _Crops(Dataset[tuple[NDArray[np.uint8], int, float]]):
     def __init__(self, recipe: Recipe, data: LabelledWindows, seed: int) -> None:
         self._recipe, self._data, self._seed = recipe, data, seed
 
-    def __getitem__(self, key: tuple[int, int, int]) -> tuple[NDArray[np.uint8], int, float]:  # type: ignore[override]
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[NDArray[np.uint8], int, float]:
         step, place, sample = key
         rng = np.random.default_rng([self._seed, step, place])
         window, box = self._data.windows[sample]

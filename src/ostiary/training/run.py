@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ostiary.data.index import Index
 from ostiary.data.pictures import PictureStore
 from ostiary.errors import DataIndexError, InputError
 from ostiary.faces.crops import loose_crop
+from ostiary.networks.mobilenet_v2 import adapt, mobilenet_v2
 from ostiary.networks.pretrained import load_trunk
 from ostiary.networks.registry import LIVENESS
 from ostiary.training.checkpoint import load_tensors, save_tensors
@@ -65,12 +65,13 @@ def train_liveness(
     index: Index,
     pictures: PictureStore,
     settings: RunSettings,
-    progress: Progress | None = None,
+    progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(_silent),
 ) -> Path:
     """Train, and write ``model.safetensors`` beside the run's journal.
 
     Args:
         index: must have the splits ``train`` and ``development``, disjoint in subjects.
+        progress: shows how far the reading of pictures is; the loop has a progress bar of its own.
 
     Returns:
         The path of ``model.safetensors``; ``load_model`` reads it.
@@ -78,11 +79,14 @@ def train_liveness(
     Raises:
         DataIndexError: a split is missing, or a subject or recording is in two splits.
         InputError: the recipe needs a trunk or soft targets that were not given.
+
     """
     _check(recipe, index, settings)
     torch.manual_seed(settings.seed)
-    train = _load(recipe, index, "train", pictures, settings, progress)
-    development = _load(recipe, index, "development", pictures, settings, progress)
+    soft = settings.soft_targets if recipe.teacher_weight else None
+    with progress() as report:
+        train = load_split(recipe, index, "train", pictures, settings.cache, soft, report)
+        development = load_split(recipe, index, "development", pictures, settings.cache, None, report)
     network = build_network(recipe, settings.trunk, train)
     task = LivenessTask(recipe, network, train, development, seed=settings.seed, workers=settings.workers)
     fabric = make_fabric(
@@ -114,6 +118,7 @@ def load_model(path: Path) -> TrainedModel:
 
     Raises:
         WeightsError: no such file, or not a model of ostiary.
+
     """
     tensors, record = load_tensors(path)
     recipe = Recipe.model_validate(record["recipe"])
@@ -127,12 +132,10 @@ def build_network(recipe: Recipe, trunk: Path | None, train: LabelledWindows) ->
     if recipe.start == "scratch":
         return LIVENESS[recipe.network](dropout=recipe.dropout)
     assert trunk is not None, "checked before anything was loaded"
-    stock = LIVENESS["mobilenet_v2"](dropout=recipe.dropout)
+    stock = mobilenet_v2(dropout=recipe.dropout)
     load_trunk(stock, trunk, calibration_batches(recipe, train, pictures=512))
     if recipe.network == "mobilenet_v2":
         return stock
-    from ostiary.networks.mobilenet_v2 import adapt
-
     return adapt(stock, light_init="copy-first")
 
 
@@ -201,24 +204,18 @@ def _check(recipe: Recipe, index: Index, settings: RunSettings) -> None:
         if labels != {"bona_fide", "attack"}:
             raise DataIndexError(
                 f"The index's {split!r} split needs both bona fide and attack pictures; it has "
-                f"{', '.join(sorted(labels)) or 'none'}. Fill the 'split' column with train, development and test."
+                f"{', '.join(sorted(labels)) or 'none'}. Fill in its 'split' column: train, development, test."
             )
     if recipe.start == "imagenet" and settings.trunk is None:
-        raise InputError(f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk.")
+        raise InputError(
+            f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk."
+        )
     if recipe.teacher_weight and settings.soft_targets is None:
         raise InputError(
-            f"The recipe {recipe.name!r} follows soft targets: make them with 'ostiary train soft-targets' and "
-            "name the file with --soft-targets."
+            f"The recipe {recipe.name!r} follows soft targets: make them with 'ostiary train soft-targets' "
+            "and name the file with --soft-targets."
         )
 
 
-def _load(
-    recipe: Recipe,
-    index: Index,
-    split: str,
-    pictures: PictureStore,
-    settings: RunSettings,
-    progress: Progress | None,
-) -> LabelledWindows:
-    soft = settings.soft_targets if split == "train" and recipe.teacher_weight else None
-    return load_split(recipe, index, split, pictures, settings.cache, soft, progress)
+def _silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody wants to see."""

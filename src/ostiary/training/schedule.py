@@ -49,11 +49,11 @@ class Schedule(BaseModel):
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
     def make_optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser; weight decay only on weights of two or more dimensions, not on BatchNorm or biases."""
+        """The optimiser; weight decay on weights of two or more dimensions alone (no BatchNorm, no bias)."""
         parameters = list(network.parameters())
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.optimiser]
-        return kind(groups, lr=self.learning_rate)
+        kinds: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        return kinds[self.optimiser](groups, lr=self.learning_rate)  # type: ignore[call-arg]

@@ -51,6 +51,7 @@ def read_soft_targets(path: Path, samples: Sequence[Sample]) -> NDArray[np.float
 
     Raises:
         DataIndexError: the file is not one of soft targets, or speaks of none of the samples.
+
     """
     try:
         with path.open(newline="") as file:
@@ -62,5 +63,7 @@ def read_soft_targets(path: Path, samples: Sequence[Sample]) -> NDArray[np.float
         raise DataIndexError(f"{path} cannot be read as soft targets ({error}); write it again.") from None
     odds = np.array([known.get((s.dataset, s.path), np.nan) for s in samples], np.float32)
     if not np.isfinite(odds).any():
-        raise DataIndexError(f"{path} speaks of none of the {len(samples)} training pictures; make it for this index.")
+        raise DataIndexError(
+            f"{path} speaks of none of the {len(samples)} training pictures; make it for this index."
+        )
     return np.asarray(1 / (1 + np.exp(-odds / TEMPERATURE)), np.float32)

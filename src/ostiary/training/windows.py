@@ -35,7 +35,7 @@ class Pictures(Protocol):
 
 
 class Windows:
-    """A read-only sequence of (window, box inside the window), in the order of the samples that have a face."""
+    """Read-only pairs (window, box inside the window), in the order of the samples that have a face."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,6 +75,7 @@ def build_windows(
 
     Raises:
         DataIndexError: not one picture could be used.
+
     """
     folder = cache / f"windows-{_key(samples, preprocess, room)}"
     if not (folder / "windows.json").exists():
@@ -125,7 +126,7 @@ def _write(
                 window, box = found
                 kept.append(place)
                 offsets.append(file.tell())
-                shapes.append(window.shape[:2])  # type: ignore[arg-type]
+                shapes.append(window.shape[:2])
                 boxes.append(box)
                 file.write(window.tobytes())
             if progress is not None:

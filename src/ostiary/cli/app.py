@@ -1,0 +1,63 @@
+"""``ostiary``: all commands, and the one place where an error becomes a sentence and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from ostiary.cli import bench, check, data, evaluate, export, model, train, weights
+from ostiary.cli.console import err
+from ostiary.errors import OstiaryError
+
+app = typer.Typer(
+    name="ostiary",
+    help="Keeps a door: is the face at the camera alive, and is it the right one?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "train": (
+        "From data to weights.",
+        {"liveness": train.liveness, "soft-targets": train.soft_targets, "recipes": train.recipes},
+    ),
+    "evaluate": (
+        "Error rates with intervals, from pictures or from score files.",
+        {"liveness": evaluate.liveness, "scores": evaluate.scores},
+    ),
+    "export": ("From a trained network to a weights file.", {"liveness": export.liveness}),
+    "bench": ("Latency on this machine.", {"liveness": bench.liveness}),
+    "data": (
+        "Indexes of pictures: make, read and check them.",
+        {"check": data.check, "read": data.read, "synthesize": data.synthesize},
+    ),
+    "model": ("What the networks cost.", {"liveness": model.liveness}),
+    "weights": ("The weights that come with the package.", {"list": weights.list_weights}),
+}
+
+app.command("check")(check.check)
+for _name, (_help, _commands) in GROUPS.items():
+    _group = typer.Typer(help=_help, no_args_is_help=True)
+    for _command, _function in _commands.items():
+        _group.command(_command)(_function)
+    app.add_typer(_group, name=_name)
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose are one line on stderr and exit code 2."""
+    try:
+        app()
+    except OstiaryError as error:
+        err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("interrupted", highlight=False)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
