@@ -81,7 +81,7 @@ def main() -> None:
     }
     low, high = result["interval"]
     print(
-        "| step time PTA / No PTA | 95 % interval | by multiply-adds | pictures/s and thread: No PTA | PTA | rounds |"
+        "| step PTA / No PTA | 95 % interval | by multiply-adds | pictures/s a thread: No PTA | PTA | rounds |"
     )
     print("|---|---|---|---|---|---|")
     rates = result["pictures_per_second"]

@@ -98,9 +98,7 @@ def _targets(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
             "or annotate them in two calls."
         )
     if any(target.exists() and target.samefile(path) for path, target in targets.items() if path.exists()):
-        raise InputError(
-            f"{folder} holds the pictures themselves; name another folder for the annotated copies."
-        )
+        raise InputError(f"{folder} holds the pictures themselves; name another folder for the annotated copies.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

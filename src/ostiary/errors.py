@@ -53,6 +53,4 @@ class MissingExtraError(OstiaryError):
     """An optional dependency is missing; the message gives the install command."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed, and this command needs it: pip install 'ostiary[{extra}]'."
-        )
+        super().__init__(f"{package} is not installed, and this command needs it: pip install 'ostiary[{extra}]'.")

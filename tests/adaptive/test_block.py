@@ -32,9 +32,7 @@ def test_letters_select_heavy_light_and_the_mean(block: Adaptive, x: Tensor) -> 
         assert torch.equal(block.branch()(x), expected)
 
 
-@pytest.mark.parametrize(
-    ("letter", "trained"), [("H", {"heavy"}), ("L", {"light"}), ("B", {"heavy", "light"})]
-)
+@pytest.mark.parametrize(("letter", "trained"), [("H", {"heavy"}), ("L", {"light"}), ("B", {"heavy", "light"})])
 def test_only_the_branches_in_use_get_a_gradient(
     block: Adaptive, x: Tensor, letter: str, trained: set[str]
 ) -> None:

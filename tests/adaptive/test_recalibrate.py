@@ -92,9 +92,7 @@ def test_the_network_is_restored_when_a_batch_fails(adaptive: nn.Sequential, bat
     assert configuration(adaptive) == "HH"
 
 
-def test_applied_statistics_normalise_what_they_were_measured_on(
-    adaptive: nn.Sequential, batch: Tensor
-) -> None:
+def test_applied_statistics_normalise_what_they_were_measured_on(adaptive: nn.Sequential, batch: Tensor) -> None:
     """With one batch, evaluation then computes what batch statistics did, up to the divisor n - 1."""
     apply_statistics(adaptive, recalibrate(adaptive, "LB", [batch]))
     with configured(adaptive, "LB"), torch.no_grad():
@@ -105,9 +103,7 @@ def test_applied_statistics_normalise_what_they_were_measured_on(
         assert torch.equal(specialise(adaptive, "LB")(batch), evaluated)
 
 
-def test_layers_before_the_first_block_do_not_depend_on_the_word(
-    adaptive: nn.Sequential, batch: Tensor
-) -> None:
+def test_layers_before_the_first_block_do_not_depend_on_the_word(adaptive: nn.Sequential, batch: Tensor) -> None:
     heavy, both = recalibrate(adaptive, "HH", [batch]), recalibrate(adaptive, "BH", [batch])
     assert _equal(heavy["1.norm"], both["1.norm"])
     assert _equal(heavy["2.heavy.0.norm"], both["2.heavy.0.norm"])

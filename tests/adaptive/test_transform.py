@@ -25,17 +25,13 @@ def test_resnet_runs_and_counts(resnet: nn.Module, image: Tensor) -> None:
     assert paths == ["stages.1.1", "stages.2.2", "stages.3.1"]
 
 
-def test_all_heavy_is_the_original_bit_for_bit(
-    resnet: nn.Module, squeeze_net: nn.Module, batch: Tensor
-) -> None:
+def test_all_heavy_is_the_original_bit_for_bit(resnet: nn.Module, squeeze_net: nn.Module, batch: Tensor) -> None:
     with torch.no_grad():
         for original in (resnet, squeeze_net):
             assert (make_adaptive(original, batch[:1])(batch) - original(batch)).abs().max() == 0.0
 
 
-def test_every_other_word_is_another_function(
-    squeeze_net: nn.Module, adaptive: nn.Module, batch: Tensor
-) -> None:
+def test_every_other_word_is_another_function(squeeze_net: nn.Module, adaptive: nn.Module, batch: Tensor) -> None:
     with torch.no_grad():
         outputs = [squeeze_net(batch)]
         for word in words(adaptive)[1:]:

@@ -119,9 +119,7 @@ def test_json_is_all_of_stdout(run: Any, data: tuple[Path, Path], tmp_path: Path
     assert report == json.loads((tmp_path / "out" / "report.json").read_text())
 
 
-def test_our_scores_judged_again_give_the_same_rates(
-    run: Any, data: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_our_scores_judged_again_give_the_same_rates(run: Any, data: tuple[Path, Path], tmp_path: Path) -> None:
     run("liveness", "--index", data[0], "--images", data[1], "--out", tmp_path / "a", "--threshold", "0.5")
     run("scores", tmp_path / "a" / "scores.csv", "--out", tmp_path / "b", "--threshold", "0.5")
     first, second = (json.loads((tmp_path / name / "report.json").read_text()) for name in "ab")

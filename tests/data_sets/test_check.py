@@ -22,7 +22,7 @@ def sound(tmp_path: Path) -> tuple[Path, Index]:
     rng = np.random.default_rng(0)
     samples = []
     for number in range(6):
-        rough = Image.fromarray(rng.integers(0, 255, (8, 9, 3), dtype=np.uint8))
+        rough = Image.fromarray(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8))
         rough.resize((72, 64), Image.Resampling.BICUBIC).save(tmp_path / f"{number}.png")
         samples.append(
             Sample(
@@ -49,9 +49,7 @@ def changed(index: Index, number: int, **values: object) -> Index:
 
 def test_sound_data(sound: tuple[Path, Index]) -> None:
     steps: list[tuple[int, int]] = []
-    report = check(
-        sound[1], open_pictures(sound[0]), progress=lambda done, total: steps.append((done, total))
-    )
+    report = check(sound[1], open_pictures(sound[0]), progress=lambda done, total: steps.append((done, total)))
     assert report.ok
     assert report.errors == report.warnings == ()
     assert (report.samples, report.pictures, report.boxes, report.subjects) == (6, 6, 6, 6)

@@ -111,9 +111,7 @@ samples = st.builds(Sample, label=st.just("bona_fide"), **common) | st.builds(
 
 
 @given(st.lists(samples, min_size=1, max_size=5))
-def test_what_is_written_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, listed: list[Sample]
-) -> None:
+def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, listed: list[Sample]) -> None:
     path = tmp_path_factory.mktemp("index") / "index.csv"
     Index(listed).write_csv(path)
     assert Index.read_csv(path) == Index(listed)

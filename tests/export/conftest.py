@@ -32,6 +32,7 @@ def card() -> Card:
 @pytest.fixture(scope="session")
 def net() -> MobileNetV2:
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # more threads than idle cores would slow these small networks down
     made = pta_mobilenet_v2().eval()
     with torch.no_grad():
         for layer in made.modules():

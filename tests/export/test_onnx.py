@@ -183,7 +183,7 @@ def test_a_file_that_differs_from_the_network_is_not_passed(
     with torch.no_grad():
         other.classifier.bias += 0.01
     samples = card.preprocess.normalise(np.zeros((1, *_shape(card)), np.uint8))
-    with pytest.raises(WeightsError, match="differs from torch by 0.01"):
+    with pytest.raises(WeightsError, match=r"differs from torch by 0\.01"):
         check_export(files["shared"].read_bytes(), other, samples)
 
 

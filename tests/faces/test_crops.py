@@ -23,9 +23,7 @@ LOOSE = Preprocess(crop="loose", size=64, scale=1.5)
 ALIGNED = Preprocess(crop="aligned", size=112)
 FACE = Box(179.31, 62.82, 89.32, 111.56)
 """The astronaut's."""
-LANDMARKS = np.array(
-    [(203.39, 101.34), (245.20, 101.70), (223.07, 124.81), (203.24, 144.06), (239.99, 142.22)]
-)
+LANDMARKS = np.array([(203.39, 101.34), (245.20, 101.70), (223.07, 124.81), (203.24, 144.06), (239.99, 142.22)])
 
 sides = st.integers(1, 90)
 positions = st.floats(-200, 200)
@@ -99,9 +97,7 @@ class TestLooseSquare:
 class TestLooseCrop:
     @pytest.mark.parametrize("size", [32, 128, 224])
     @pytest.mark.parametrize("scale", [1.0, 1.5, 2.7, 6.0])
-    def test_it_is_the_reference_to_one_grey_level(
-        self, astronaut: np.ndarray, size: int, scale: float
-    ) -> None:
+    def test_it_is_the_reference_to_one_grey_level(self, astronaut: np.ndarray, size: int, scale: float) -> None:
         crop = loose_crop(astronaut, FACE, Preprocess(crop="loose", size=size, scale=scale))
         square = loose_square(astronaut.shape[:2], FACE, scale)
         assert np.abs(crop - reference(astronaut, square, size)).max() <= 1.01

@@ -55,9 +55,7 @@ def resized(image: np.ndarray, factor: float) -> np.ndarray:
 
 class TestPortraits:
     @pytest.mark.parametrize("name", PORTRAITS)
-    def test_the_box_to_a_pixel(
-        self, detector: FaceDetector, portraits: dict[str, np.ndarray], name: str
-    ) -> None:
+    def test_the_box_to_a_pixel(self, detector: FaceDetector, portraits: dict[str, np.ndarray], name: str) -> None:
         (face,) = detector.detect(portraits[name])
         assert face.box == pytest.approx(PORTRAITS[name], abs=1)
         assert 0.9 < face.confidence <= 1
@@ -179,14 +177,10 @@ class TestUse:
             found = list(pool.map(fresh.detect, [portraits["astronaut.png"]] * 12))
         assert {tuple(faces[0].box) for faces in found} == {tuple(found[0][0].box)}
 
-    def test_the_weights_are_opened_with_the_first_picture_only(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_weights_are_opened_with_the_first_picture_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         opened: list[object] = []
         make = detector_module.make_session
-        monkeypatch.setattr(
-            detector_module, "make_session", lambda model: opened.append(model) or make(model)
-        )
+        monkeypatch.setattr(detector_module, "make_session", lambda model: opened.append(model) or make(model))
         fresh = FaceDetector()
         assert not opened
         for _ in range(2):

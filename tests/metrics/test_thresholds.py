@@ -13,9 +13,7 @@ from ostiary.metrics.trials import Trials
 
 def _development(seed: int = 0, *, attacks: int = 300, genuine: int = 200, people: bool = True) -> Trials:
     generator = np.random.default_rng(seed)
-    scores = np.clip(
-        np.r_[generator.normal(0.75, 0.1, genuine), generator.normal(0.3, 0.15, 2 * attacks)], 0, 1
-    )
+    scores = np.clip(np.r_[generator.normal(0.75, 0.1, genuine), generator.normal(0.3, 0.15, 2 * attacks)], 0, 1)
     kinds = [""] * genuine + ["print"] * attacks + ["replay"] * attacks
     subjects = [f"{i % 20}" for i in range(len(scores))] if people else None
     return Trials.from_columns(scores, [True] * genuine + [False] * 2 * attacks, kinds, subjects)
@@ -91,9 +89,7 @@ def test_silent_presentations_choose_nothing() -> None:
     trials = _development()
     answered = trials.answered.copy()
     answered[::7] = False
-    some = Trials(
-        np.where(answered, trials.liveness, np.nan), answered, trials.bona_fide, trials.species, None
-    )
+    some = Trials(np.where(answered, trials.liveness, np.nan), answered, trials.bona_fide, trials.species, None)
     assert choose_threshold(some, data="d").n_bona_fide == int((answered & trials.bona_fide).sum())
 
 

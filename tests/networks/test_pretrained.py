@@ -31,9 +31,7 @@ def _random_trunk() -> Arrays:
     for index, conv in enumerate(convs):
         shape = tuple(conv.weight.shape)
         arrays[f"{index:02d}.weight"] = generator.integers(0, 256, shape, dtype=np.uint8)
-        arrays[f"{index:02d}.scale"] = np.float64(
-            np.sqrt(2 / np.prod(shape[1:])) / 74
-        )  # 74: deviation of 0..255
+        arrays[f"{index:02d}.scale"] = np.float64(np.sqrt(2 / np.prod(shape[1:])) / 74)  # 74: deviation of 0..255
         arrays[f"{index:02d}.zero_point"] = np.int64(127)
         arrays[f"{index:02d}.bias"] = generator.normal(0, 0.3, shape[0]).astype(np.float32)
     arrays["02.weight"][0] = 127
@@ -163,9 +161,7 @@ def test_the_imagenet_trunk_recognises_a_uniform(packs: Path, pictures: Path) ->
 
 def _dequantise(arrays: Arrays, index: int) -> tuple[Tensor, Tensor]:
     key = f"{index:02d}"
-    weight = (arrays[f"{key}.weight"].astype(np.float64) - arrays[f"{key}.zero_point"]) * arrays[
-        f"{key}.scale"
-    ]
+    weight = (arrays[f"{key}.weight"].astype(np.float64) - arrays[f"{key}.zero_point"]) * arrays[f"{key}.scale"]
     return torch.from_numpy(weight).float(), torch.from_numpy(arrays[f"{key}.bias"])
 
 

@@ -60,9 +60,7 @@ def grey_model() -> type[GreyModel]:
 def make_data(tmp_path: Path) -> Callable[..., tuple[Index, Path]]:
     """Pictures of one grey level each: bona fide bright, attacks dark; ``people`` people a data set."""
 
-    def make(
-        people: int = 6, datasets: tuple[str, ...] = ("one",), split: str = "test"
-    ) -> tuple[Index, Path]:
+    def make(people: int = 6, datasets: tuple[str, ...] = ("one",), split: str = "test") -> tuple[Index, Path]:
         folder = tmp_path / "pictures"
         folder.mkdir()
         samples = []

@@ -44,9 +44,7 @@ def test_the_same_name_in_two_data_sets_is_two_people() -> None:
 
 
 def test_somebody_elses_file_needs_three_columns(tmp_path: Path) -> None:
-    table = read_scores(
-        _file(tmp_path, "liveness,path,label,remark\n0.25,x.png,attack,?\n1,y.png,bona_fide,\n")
-    )
+    table = read_scores(_file(tmp_path, "liveness,path,label,remark\n0.25,x.png,attack,?\n1,y.png,bona_fide,\n"))
     scores = table.configurations["model"]
     assert [sample.species for sample in scores.samples] == ["unspecified", ""]
     assert scores.liveness.tolist() == [0.25, 1.0]

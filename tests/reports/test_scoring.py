@@ -52,9 +52,7 @@ def test_silence_has_a_reason(make_data: MakeData, grey_model: Any) -> None:
     assert (~scores.trials().answered).sum() == sum(map(bool, scores.reasons))
 
 
-def test_missing_pictures_are_an_error_before_anything_is_scored(
-    make_data: MakeData, grey_model: Any
-) -> None:
+def test_missing_pictures_are_an_error_before_anything_is_scored(make_data: MakeData, grey_model: Any) -> None:
     index, folder = make_data()
     (folder / index[3].path).unlink()
     model = grey_model()

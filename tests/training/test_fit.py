@@ -90,9 +90,7 @@ def test_workers_do_not_change_the_curve(data: Path, tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_where_its_last_epoch_ended(data: Path, tmp_path: Path) -> None:
     whole = train(data, tmp_path / "whole")
     killed = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, __file__, str(data), str(killed), "1"], stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, __file__, str(data), str(killed), "1"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (killed / "checkpoint.safetensors").exists():
         assert process.poll() is None, "the run ended before it could be killed"
@@ -136,7 +134,10 @@ def test_a_subject_in_two_splits_is_refused_before_anything_is_written(data: Pat
     index = Index.read_csv(tmp_path / "index.csv")
     with pytest.raises(DataIndexError, match="is in the splits development, train"):
         train_liveness(
-            SMALL, index, open_pictures(data / "synthetic.tar"), RunSettings(out=tmp_path / "out", cache=tmp_path / "cache")
+            SMALL,
+            index,
+            open_pictures(data / "synthetic.tar"),
+            RunSettings(out=tmp_path / "out", cache=tmp_path / "cache"),
         )
     assert not (tmp_path / "out").exists()
 

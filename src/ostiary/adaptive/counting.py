@@ -44,9 +44,7 @@ def count(net: nn.Module, example: Tensor) -> Cost:
     called twice computes twice and has its parameters once. ConfigurationError for a batch of another size.
     """
     if example.shape[:1] != (1,):
-        raise ConfigurationError(
-            f"Counting needs a batch of one example, not the shape {tuple(example.shape)}."
-        )
+        raise ConfigurationError(f"Counting needs a batch of one example, not the shape {tuple(example.shape)}.")
     macs = operations = 0
 
     def add(module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -88,13 +86,9 @@ def _work(module: Any, output: Tensor) -> tuple[int, int]:
     """(multiply-adds, other operations) of one call of a counted layer."""
     elements = output.numel()
     if isinstance(module, _ConvTransposeNd):
-        raise ConfigurationError(
-            "Counting knows no transposed convolutions; count such a network by other means."
-        )
+        raise ConfigurationError("Counting knows no transposed convolutions; count such a network by other means.")
     if isinstance(module, _ConvNd):
-        return elements * (module.in_channels // module.groups) * prod(module.kernel_size), _bias(
-            module, elements
-        )
+        return elements * (module.in_channels // module.groups) * prod(module.kernel_size), _bias(module, elements)
     if isinstance(module, nn.Linear):
         return elements * module.in_features, _bias(module, elements)
     if isinstance(module, _BatchNorm):

@@ -37,9 +37,7 @@ class BlockReport:
     def continues(self, before: BlockReport) -> bool:
         """Whether this block has the structure of ``before`` and takes its output, in one Sequential."""
         return (
-            self.parent == before.parent
-            and self.given is before.returned
-            and self.signature == before.signature
+            self.parent == before.parent and self.given is before.returned and self.signature == before.signature
         )
 
 

@@ -102,9 +102,7 @@ def make_adaptive(
             f"The light depth {light} must be at least 1 and less than the heavy depth {heavy}."
         )
     if blocks(net):
-        raise ConfigurationError(
-            f"{type(net).__name__} is adaptive already; give the network it was made from."
-        )
+        raise ConfigurationError(f"{type(net).__name__} is adaptive already; give the network it was made from.")
     seen = probe(net, example)
     chosen = _chosen(seen.reports, runs, choose, heavy)
     adaptive = copy.deepcopy(net)
@@ -142,9 +140,7 @@ def _runs_of(reports: Sequence[BlockReport], min_run: int) -> list[Run]:
             groups[-1].append(report)
         else:
             groups.append([report])
-    long_enough = sorted(
-        (group for group in groups if len(group) >= min_run), key=lambda group: group[0].order
-    )
+    long_enough = sorted((group for group in groups if len(group) >= min_run), key=lambda group: group[0].order)
     found = [
         Run(group[0].parent, tuple(report.name for report in group), group[0].shape, group[0].parameters)
         for group in long_enough

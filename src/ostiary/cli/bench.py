@@ -46,9 +46,7 @@ def liveness(
         raise MissingExtraError(error.name or "torch", "train") from None
     chosen = words.split(",") if words else None
     err.print("timing, one thread, batch 1 ...", highlight=False)
-    report = measure_latency(
-        weights, words=chosen, int8=int8 or [], peers=peer or [], rounds=rounds, seed=seed
-    )
+    report = measure_latency(weights, words=chosen, int8=int8 or [], peers=peer or [], rounds=rounds, seed=seed)
     if json:
         print(json_module.dumps(report, indent=1))
     else:

@@ -25,9 +25,7 @@ def check(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            help="Accept at or above this liveness instead of the stored threshold.", show_default=False
-        ),
+        typer.Option(help="Accept at or above this liveness instead of the stored threshold.", show_default=False),
     ] = None,
     weights: Annotated[
         str | None,

@@ -64,16 +64,14 @@ def synthesize(
 
 
 def _show(report: "CheckReport") -> None:
-    table = Table("data set", "split", "label", "species")
+    table = Table("data set", "split", "class", box=None, pad_edge=False, header_style="bold")
     for name in ("samples", "boxes", "subjects", "captures"):
         table.add_column(name, justify="right")
     for count in report.counts:
         numbers = (count.samples, count.boxes, count.subjects, count.captures)
-        table.add_row(count.dataset, count.split, count.label, count.species, *map(str, numbers))
+        table.add_row(count.dataset, count.split, count.species or count.label, *map(str, numbers))
     out.print(table)
-    out.print(
-        f"{report.samples} samples, {report.pictures} pictures, {report.boxes} boxes, {report.subjects} subjects"
-    )
+    out.print(f"{report.samples} samples of {report.subjects} subjects in {report.pictures} pictures")
     for kind, sentences in (("error", report.errors), ("warning", report.warnings)):
         for sentence in sentences:
             out.print(f"{kind}: {sentence}", soft_wrap=True, markup=False, highlight=False)

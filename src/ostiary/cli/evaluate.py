@@ -5,35 +5,27 @@ from __future__ import annotations
 import json as json_module
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostiary.cli.console import err, out
+from ostiary.cli.console import err, out, progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from ostiary.reports.liveness_report import Report
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for scores.csv, report.md, report.json and plots.")]
 ThresholdValue = Annotated[
     float | None,
-    typer.Option(
-        help="Accept at or above this liveness, instead of the stored threshold.", show_default=False
-    ),
+    typer.Option(help="Accept at or above this liveness, instead of the stored threshold.", show_default=False),
 ]
 Seed = Annotated[int, typer.Option(help="Decides the bootstrap draws.")]
 Json = Annotated[bool, typer.Option("--json", help="Print report.json instead of a table.")]
 
 
 def liveness(
-    index: Annotated[
-        list[Path], typer.Option(help="Index CSV; may be given several times.", show_default=False)
-    ],
+    index: Annotated[list[Path], typer.Option(help="Index CSV; may be given several times.", show_default=False)],
     images: Annotated[
         list[Path],
         typer.Option(
@@ -53,9 +45,7 @@ def liveness(
     ] = None,
     latency: Annotated[
         Path | None,
-        typer.Option(
-            help="Output of `bench liveness --json`, to plot error against time.", show_default=False
-        ),
+        typer.Option(help="Output of `bench liveness --json`, to plot error against time.", show_default=False),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -66,10 +56,10 @@ def liveness(
     """
     from ostiary.reports.evaluation import evaluate_liveness
 
-    with _progress() as progress:
+    with progress() as report_progress:
         report = evaluate_liveness(
             index, images, out_folder, configuration=configuration, threshold=threshold, weights=weights,
-            split=split, latency=latency, seed=seed, command=_command(), progress=progress,
+            split=split, latency=latency, seed=seed, command=_command(), progress=report_progress,
         )  # fmt: skip
     _show(report, out_folder, json)
 
@@ -89,9 +79,9 @@ def scores(
     """
     from ostiary.reports.evaluation import evaluate_scores
 
-    with _progress() as progress:
+    with progress() as report_progress:
         report = evaluate_scores(
-            files, out_folder, threshold=threshold, seed=seed, command=_command(), progress=progress
+            files, out_folder, threshold=threshold, seed=seed, command=_command(), progress=report_progress
         )
     _show(report, out_folder, json)
 
@@ -110,21 +100,3 @@ def _show(report: Report, folder: Path, json: bool) -> None:
     else:
         out.print(summary_table(report))
     err.print(f"written to {folder}", highlight=False, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on stderr, one a step, with the time left; they vanish when all is done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    bars: Progress = Progress(*columns, console=err, transient=True)
-    tasks: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-        bars.update(tasks[what], completed=done)
-
-    with bars:
-        yield tell

@@ -3,66 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ostiary.cli.console import err
-from ostiary.errors import ConfigurationError, MissingExtraError
-
-if TYPE_CHECKING:
-    from ostiary.data.index import Index
-    from ostiary.data.pictures import PictureStore
+from ostiary.cli.console import err, progress
+from ostiary.errors import MissingExtraError
 
 
 def liveness(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="Folder of a training run, or its model.safetensors.", show_default=False)
+    model: Annotated[Path, typer.Argument(help="model.safetensors of a training run.", show_default=False)],
+    index: Annotated[
+        list[Path], typer.Option(help="Index CSV with the splits train and development.", show_default=False)
     ],
+    images: Annotated[list[Path], typer.Option(help="Folders or tars of its pictures.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The weights file to write.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="Default: the network's.", show_default=False)] = None,
     version: Annotated[str, typer.Option(help="Version of the weights.")] = "1",
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
     notes: Annotated[str, typer.Option(help="Anything a user of the weights should know.")] = "",
-    default_configuration: Annotated[
-        str, typer.Option(help="Configuration used when none is asked for.")
-    ] = "HHH",
     int8: Annotated[
         str | None, typer.Option(help="Write this one configuration with 8-bit weights.", show_default=False)
     ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Index CSV to calibrate --int8 on; no test data.", show_default=False)
+    record: Annotated[
+        Path | None, typer.Option(help="Write what was measured on the way, as JSON.", show_default=False)
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder or tar of the pictures of --calibration.", show_default=False)
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder of decoded pictures; default: beside MODEL.", show_default=False),
     ] = None,
 ) -> None:
-    """Write a trained network as one file for all its configurations, after checking it against torch.
+    """Choose BatchNorm statistics and thresholds on development data, and write one file for all configurations.
 
-    Example: ostiary export liveness runs/mine --out mine.onnx
+    Example: ostiary export liveness runs/mine/model.safetensors --index mine.csv --images mine.tar --out mine.onnx
     """
-    try:
-        from ostiary.export.checkpoint import read_checkpoint
-        from ostiary.export.onnx import export_liveness
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "train") from None
-    read = read_checkpoint(
-        checkpoint, version=version, licence=licence, default_configuration=default_configuration, notes=notes
-    )
-    if int8 is None:
-        export_liveness(read.net, out, read.card, statistics=read.statistics)
-    else:
-        from ostiary.export.calibration import calibration_crops
-        from ostiary.export.quantize import export_int8
+    import json
 
-        crops = calibration_crops(*_calibration_data(calibration, images), read.card.preprocess)
-        export_int8(read.net, int8, out, read.card, crops, statistics=read.statistics)
-    err.print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
-
-
-def _calibration_data(calibration: Path | None, images: Path | None) -> tuple[Index, PictureStore]:
     from ostiary.data.index import Index
     from ostiary.data.pictures import open_pictures
 
-    if calibration is None or images is None:
-        raise ConfigurationError("--int8 needs --calibration and --images: the pictures to calibrate on.")
-    return Index.read_csv(calibration), open_pictures(images)
+    try:
+        from ostiary.export.release import Terms, release_liveness
+        from ostiary.training.run import load_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "train") from None
+    trained = load_model(model)
+    terms = Terms(name or trained.recipe.network, version, licence, notes)
+    data = Index.concatenate(Index.read_csv(path) for path in index)
+    with progress() as report:
+        released = release_liveness(
+            trained, data, open_pictures(images), out, terms, int8=int8, cache=cache or model.parent / "cache",
+            progress=report,
+        )  # fmt: skip
+    if record is not None:
+        record.write_text(json.dumps(released.record, indent=1) + "\n")
+    err.print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)

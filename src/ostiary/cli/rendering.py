@@ -21,9 +21,7 @@ def check_table(results: Sequence[CheckedFile]) -> Table:
     """One row a face; files without a face or with an error have a row too."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("picture", "verdict", "liveness", "threshold", "face", "why"):
-        table.add_column(
-            name, overflow="fold", justify="right" if name in ("liveness", "threshold") else "left"
-        )
+        table.add_column(name, overflow="fold", justify="right" if name in ("liveness", "threshold") else "left")
     for result in results:
         name = str(result.path)
         if result.check is None:

@@ -44,9 +44,7 @@ def liveness(
     ] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")] = False,
 ) -> None:
     """Train a liveness network. An interrupted run goes on where its last epoch ended, on the same curve.
 

@@ -10,11 +10,10 @@ split: it is carved from train by person.
 
 import re
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ostiary.data.index import Index, Sample, Split
 from ostiary.data.layout import carve, find_frames, require_folder
-from ostiary.errors import DataIndexError
 
 SPECIES = {
     **dict.fromkeys(("1", "2", "HR_1"), ""),
@@ -24,7 +23,7 @@ SPECIES = {
 }
 PARTS: dict[str, Split] = {"train": "train", "test": "test"}
 
-_VIDEO = re.compile(r"[1-8]|HR_[1-4]")
+_VIDEO = re.compile(r"(?P<person>\d+)/(?P<name>[1-8]|HR_[1-4])")
 
 
 def read(root: Path, *, development: float = 0.25) -> Index:
@@ -39,16 +38,13 @@ def read(root: Path, *, development: float = 0.25) -> Index:
 def _samples(root: Path, part: str, split: Split) -> list[Sample]:
     samples = []
     for frame in find_frames(root, f"{part}_release", _VIDEO):
-        person = PurePosixPath(frame.video).parent.name
-        if not person.isdigit():
-            raise DataIndexError(f"{root / frame.path}: must lie in a folder named by the person's number.")
-        species = SPECIES[frame.name.group()]
+        species = SPECIES[frame.name["name"]]
         samples.append(
             Sample(
                 path=frame.path,
                 label="attack" if species else "bona_fide",
                 species=species,
-                subject=f"{part}_{person}",
+                subject=f"{part}_{frame.name['person']}",
                 split=split,
                 dataset="casia_fasd",
                 capture=frame.video,

@@ -89,9 +89,7 @@ class Index(Sequence[Sample]):
         """Known people as (dataset, subject), sorted: the same name in two data sets is two people."""
         return tuple(sorted({(sample.dataset, sample.subject) for sample in self if sample.subject}))
 
-    def select(
-        self, *, split: str | None = None, dataset: str | None = None, label: str | None = None
-    ) -> "Index":
+    def select(self, *, split: str | None = None, dataset: str | None = None, label: str | None = None) -> "Index":
         """The samples that match everything given; None matches all, the empty string matches empty."""
         wanted = {"split": split, "dataset": dataset, "label": label}
         given = [(name, value) for name, value in wanted.items() if value is not None]
@@ -102,9 +100,7 @@ class Index(Sequence[Sample]):
         """One index after the other."""
         return Index(sample for part in parts for sample in part)
 
-    def in_several_splits(
-        self, field: Literal["subject", "capture"]
-    ) -> dict[tuple[str, str], tuple[str, ...]]:
+    def in_several_splits(self, field: Literal["subject", "capture"]) -> dict[tuple[str, str], tuple[str, ...]]:
         """(dataset, name) of each subject or capture that more than one split contains, with these splits."""
         seen: dict[tuple[str, str], set[str]] = defaultdict(set)
         for sample in self:

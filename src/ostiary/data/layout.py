@@ -25,7 +25,7 @@ class Frame:
     """One extracted picture.
 
     ``path`` is the picture's and ``video`` its video's without suffix, both relative to the root. ``name`` is
-    the match of the video's name with the layout's pattern; ``number`` is the picture's, or None.
+    the match of the video's path with the layout's pattern; ``number`` is the picture's, or None.
     """
 
     path: str
@@ -38,9 +38,7 @@ def require_folder(root: Path, *names: str) -> None:
     """Raise DataIndexError unless ``root`` has all these sub-folders."""
     for name in names:
         if not (root / name).is_dir():
-            raise DataIndexError(
-                f"{root}: no folder {name} in it; name the folder that holds {', '.join(names)}."
-            )
+            raise DataIndexError(f"{root}: no folder {name} in it; name the folder that holds {', '.join(names)}.")
 
 
 def find_pictures(root: Path, folder: str) -> Iterator[str]:
@@ -50,12 +48,13 @@ def find_pictures(root: Path, folder: str) -> Iterator[str]:
             yield path.relative_to(root).as_posix()
 
 
-def find_frames(root: Path, folder: str, video_name: re.Pattern[str]) -> list[Frame]:
-    """All frames under ``root/folder``, each with its video, whose name must match ``video_name`` in full.
+def find_frames(root: Path, folder: str, video_path: re.Pattern[str]) -> list[Frame]:
+    """All frames under ``root/folder``, each with the video that it comes from.
 
-    DataIndexError if there are none, or if a picture belongs to no such video.
+    ``video_path`` must match a video's path below ``folder``, without suffix, in full. DataIndexError if
+    there are no frames, or if a picture belongs to no such video.
     """
-    frames = [_frame(root, path, video_name) for path in find_pictures(root, folder)]
+    frames = [_frame(root, folder, path, video_path) for path in find_pictures(root, folder)]
     if not frames:
         videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in (root / folder).rglob("*"))
         raise DataIndexError(
@@ -74,18 +73,18 @@ def carve(subjects: Iterable[str], fraction: float, purpose: str) -> frozenset[s
     return frozenset(ranked[: max(1, round(fraction * len(ranked)))])
 
 
-def _frame(root: Path, path: str, video_name: re.Pattern[str]) -> Frame:
+def _frame(root: Path, folder: str, path: str, video_path: re.Pattern[str]) -> Frame:
     picture = PurePosixPath(path)
-    in_folder = video_name.fullmatch(picture.parent.name)
-    if in_folder:
-        digits = re.search(r"\d+$", picture.stem)
-        number = int(digits.group()) if digits else None
-        return Frame(path, str(picture.parent), in_folder, number)
+    parent = picture.parent.relative_to(folder)
     numbered = _NUMBERED.fullmatch(picture.stem)
-    beside = video_name.fullmatch(numbered["video"]) if numbered else None
-    if numbered is None or beside is None:
-        raise DataIndexError(
-            f"{root / path}: neither its name nor its folder's is a video of this layout followed by a frame "
-            "number; move it elsewhere or extract the frames again (docs/data.md has the command)."
-        )
-    return Frame(path, str(picture.parent / numbered["video"]), beside, int(numbered["number"]))
+    beside = video_path.fullmatch(str(parent / numbered["video"])) if numbered else None
+    if numbered and beside:
+        return Frame(path, str(picture.with_name(numbered["video"])), beside, int(numbered["number"]))
+    inside = video_path.fullmatch(str(parent))
+    if inside:
+        digits = re.search(r"\d+$", picture.stem)
+        return Frame(path, str(picture.parent), inside, int(digits.group()) if digits else None)
+    raise DataIndexError(
+        f"{root / path}: neither its name nor its folder's is a video of this layout followed by a frame "
+        "number; move it elsewhere or extract the frames again (docs/data.md has the command)."
+    )

@@ -20,7 +20,7 @@ SPLITS: dict[str, Split] = {"train": "train", "devel": "development", "test": "t
 SPECIES = {"print": "print_flat", "mobile": "replay_phone", "highdef": "replay_tablet"}
 
 _REAL = re.compile(r"(?P<client>client\d+)_session\d+_webcam_\w+")
-_ATTACK = re.compile(r"attack_(?P<device>print|mobile|highdef)_(?P<client>client\d+)_session\d+_\w+?")
+_ATTACK = re.compile(r"(fixed|hand)/attack_(?P<device>print|mobile|highdef)_(?P<client>client\d+)_session\d+_\w+?")
 
 
 def read(root: Path) -> Index:

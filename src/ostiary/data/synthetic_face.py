@@ -16,9 +16,7 @@ from ostiary.data.synthetic_scene import draw_background
 Colour = tuple[int, int, int]
 Points = NDArray[np.float64]  # (N, 2), x and y
 
-_SKIN = np.array(
-    [(250, 222, 200), (232, 190, 160), (205, 155, 120), (160, 110, 78), (105, 70, 50), (66, 44, 34)]
-)
+_SKIN = np.array([(250, 222, 200), (232, 190, 160), (205, 155, 120), (160, 110, 78), (105, 70, 50), (66, 44, 34)])
 _HAIR = np.array([(28, 24, 24), (60, 40, 28), (110, 72, 42), (190, 150, 90), (140, 60, 36), (150, 148, 146)])
 _IRIS = np.array([(60, 40, 25), (85, 60, 35), (70, 95, 70), (75, 110, 140), (95, 100, 105)])
 
@@ -132,16 +130,26 @@ class _Pen:
         flat = (np.stack([x, y], axis=-1) - self._origin) / self.unit @ self._rotation
         return flat[..., 0], flat[..., 1]
 
-    def mask(self, points: Points, soft: float = 0.0) -> Image.Image:
-        """Where a shape is, as a grey picture; ``soft`` is the blur in face units."""
-        mask = Image.new("L", self.canvas.size)
-        ImageDraw.Draw(mask).polygon([(x, y) for x, y in self.place(points)], fill=255)
-        return mask.filter(ImageFilter.GaussianBlur(soft * self.unit)) if soft else mask
+    def paint(
+        self, points: Points, colour: Colour | Image.Image, *, opacity: float = 1.0, soft: float = 0.0
+    ) -> None:
+        """Lay a colour, or a picture as large as the canvas, over a shape blurred by ``soft`` face units.
 
-    def paint(self, points: Points, colour: Colour, *, opacity: float = 1.0, soft: float = 0.0) -> None:
-        """Lay a colour over a shape."""
-        mask = self.mask(points, soft)
-        self.canvas.paste(colour, mask=mask.point(lambda value: round(value * opacity)))
+        Only the neighbourhood of the shape is touched, since most shapes are small.
+        """
+        placed, blur = self.place(points), soft * self.unit
+        left, top = np.floor(np.maximum(placed.min(axis=0) - 3 * blur - 1, 0)).astype(int).tolist()
+        right, bottom = (
+            np.ceil(np.minimum(placed.max(axis=0) + 3 * blur + 1, self.canvas.width)).astype(int).tolist()
+        )
+        if right <= left or bottom <= top:
+            return
+        region = (left, top, right, bottom)
+        mask = Image.new("L", (right - left, bottom - top))
+        ImageDraw.Draw(mask).polygon([(x, y) for x, y in placed - (left, top)], fill=round(255 * opacity))
+        if soft:
+            mask = mask.filter(ImageFilter.GaussianBlur(blur))
+        self.canvas.paste(colour.crop(region) if isinstance(colour, Image.Image) else colour, region, mask)
 
 
 def _body(pen: _Pen, person: Person, shot: Shot) -> None:
@@ -168,7 +176,7 @@ def _head(pen: _Pen, person: Person, shot: Shot) -> Points:
     lambert = np.clip(nx * light[0] + ny * light[1] + nz * light[2], 0, 1)
     shade = shot.ambient + (1.12 - shot.ambient) * lambert
     skin = np.clip(np.array(person.skin) * shade[..., None], 0, 255).astype(np.uint8)
-    pen.canvas.paste(Image.fromarray(skin), mask=pen.mask(outline, 0.02))
+    pen.paint(outline, Image.fromarray(skin), soft=0.02)
     return outline
 
 
@@ -245,9 +253,7 @@ def _hair(pen: _Pen, person: Person) -> None:
     angle = np.linspace(np.pi * 1.02, np.pi * 1.98, 40)
     outer = np.column_stack([1.07 * np.cos(angle), (person.height + 0.1) * np.sin(angle)])
     across = np.linspace(1, -1, 40)
-    inner = np.column_stack(
-        [across * 0.94, -person.hairline * person.height * (1 - np.abs(across) ** 3.2) - 0.1]
-    )
+    inner = np.column_stack([across * 0.94, -person.hairline * person.height * (1 - np.abs(across) ** 3.2) - 0.1])
     pen.paint(np.concatenate([outer, inner]), person.hair, soft=0.025)
     sheen = _oval(-0.2, -person.height * 0.93, 0.5, 0.07)
     pen.paint(sheen, _mixed(person.hair, (255, 255, 255), 0.35), opacity=0.4, soft=0.08)

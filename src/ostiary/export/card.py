@@ -99,7 +99,5 @@ def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
 def sealed(model: onnx.ModelProto, metadata: Metadata) -> bytes:
     """Serialise a model with its record and its hash."""
     del model.metadata_props[:]
-    helper.set_model_props(
-        model, {MODEL_KEY: metadata.model_dump_json(exclude_none=True), HASH_KEY: ZERO_HASH}
-    )
+    helper.set_model_props(model, {MODEL_KEY: metadata.model_dump_json(exclude_none=True), HASH_KEY: ZERO_HASH})
     return seal(model.SerializeToString(deterministic=True))

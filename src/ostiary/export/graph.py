@@ -177,11 +177,7 @@ class _Tracer(fx.Tracer):
 
 def _is_normalised(node: fx.Node, layers: Mapping[str, nn.Module]) -> bool:
     """Whether a node is a convolution whose only user is a batch normalisation."""
-    if (
-        node.op != "call_module"
-        or not isinstance(layers[str(node.target)], nn.Conv2d)
-        or len(node.users) != 1
-    ):
+    if node.op != "call_module" or not isinstance(layers[str(node.target)], nn.Conv2d) or len(node.users) != 1:
         return False
     user = next(iter(node.users))
     return user.op == "call_module" and isinstance(layers[str(user.target)], nn.BatchNorm2d)

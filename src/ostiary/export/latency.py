@@ -92,11 +92,7 @@ def _configurations(metadata: Metadata, content: bytes, words: Sequence[str]) ->
     pixels = _noise(metadata.preprocess)
     switchable = make_session(content)
     for word in words:
-        feed = (
-            {"input": pixels, "sel": selector(word)}
-            if len(metadata.configurations) > 1
-            else {"input": pixels}
-        )
+        feed = {"input": pixels, "sel": selector(word)} if len(metadata.configurations) > 1 else {"input": pixels}
         special = make_session(content, fixed_dimensions=fixed_dimensions(word))
         for mode, session in (("specialised", special), ("switched", switchable)):
             calls["configurations", word, mode] = partial(session.run, None, feed)
@@ -111,11 +107,9 @@ def _int8(preprocess: Preprocess, files: Sequence[Path], words: Sequence[str]) -
             for metadata, content in read
         }
     net = pta_mobilenet_v2().eval()
-    crops = np.random.default_rng(0).integers(0, 256, (4, preprocess.size, preprocess.size, 3), np.uint8)
+    noise = np.concatenate([_noise(preprocess)] * 4)
     return {
-        ("int8", word): _call(
-            int8_model(specialise(net, word), preprocess, crops).SerializeToString(), preprocess
-        )
+        ("int8", word): _call(int8_model(specialise(net, word), preprocess, noise).SerializeToString(), preprocess)
         for word in words
     }
 
@@ -127,9 +121,7 @@ def _call(content: bytes, preprocess: Preprocess) -> Call:
 
 
 def _noise(preprocess: Preprocess) -> Any:
-    return (
-        np.random.default_rng(0).standard_normal((1, 3, preprocess.size, preprocess.size)).astype(np.float32)
-    )
+    return np.random.default_rng(0).standard_normal((1, 3, preprocess.size, preprocess.size)).astype(np.float32)
 
 
 def _peer(path: Path) -> Call:

@@ -119,6 +119,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., str]] = {
     operator.mul: _binary("Mul"),
     operator.truediv: _binary("Div"),
     torch.flatten: _flatten,
+    torch.relu: lambda scope, value, **_: scope.node("Relu", [value]),
     functional.relu: lambda scope, value, **_: scope.node("Relu", [value]),
     functional.relu6: lambda scope, value, **_: _clip6(scope, None, value),
 }

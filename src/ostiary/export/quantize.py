@@ -1,4 +1,4 @@
-"""One configuration as an 8-bit file: static quantisation, calibrated on crops.
+"""One configuration as an 8-bit file: static quantisation, calibrated on training pictures.
 
 Weights are signed 8-bit a channel, activations unsigned 8-bit (signed ones are slow on x86). The word's plain
 graph is quantised, because the quantiser does not enter the branches of an If.
@@ -30,7 +30,7 @@ def export_int8(
     word: str,
     path: Path,
     card: Card,
-    calibration: NDArray[np.uint8],
+    calibration: NDArray[np.float32],
     *,
     statistics: Statistics | None = None,
 ) -> Path:
@@ -42,15 +42,15 @@ def export_int8(
         path: where to write.
         card: as for :func:`ostiary.export.onnx.export_liveness`; its threshold of this word should be chosen
             anew on the 8-bit scores.
-        calibration: crops uint8 (N, S, S, 3) of training or development data, a few hundred of both classes.
+        calibration: network inputs float32 (N, 3, S, S) of training data, a few hundred of both classes.
         statistics: batch normalisation of every word, or ``None``.
 
     Raises:
-        ConfigurationError: no calibration crops, or no such word.
+        ConfigurationError: no calibration pictures, or no such word.
 
     """
     if len(calibration) == 0:
-        raise ConfigurationError("there are no calibration crops: give an index with faces.")
+        raise ConfigurationError("there are no pictures to calibrate on: give an index with faces.")
     net = copy.deepcopy(net).cpu().eval()
     metadata = card.metadata(net, per_configuration=statistics is not None, only=word, precision="int8")
     if statistics is not None:
@@ -60,7 +60,7 @@ def export_int8(
     return path
 
 
-def int8_model(plain: nn.Module, preprocess: Preprocess, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
+def int8_model(plain: nn.Module, preprocess: Preprocess, calibration: NDArray[np.float32]) -> onnx.ModelProto:
     """The 8-bit model of a network without adaptive blocks, without its record."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -72,7 +72,7 @@ def int8_model(plain: nn.Module, preprocess: Preprocess, calibration: NDArray[np
         quantize_static(
             source,
             output,
-            _Reader(preprocess.normalise(calibration)),
+            _Reader(calibration),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,

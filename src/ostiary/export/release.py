@@ -31,6 +31,7 @@ from ostiary.data.index import Index, Sample
 from ostiary.data.pictures import PictureStore
 from ostiary.export.card import Card
 from ostiary.export.onnx import export_liveness
+from ostiary.export.quantize import export_int8
 from ostiary.faces.crops import loose_crop
 from ostiary.metrics.thresholds import choose_threshold
 from ostiary.reports.scoring import score
@@ -70,6 +71,7 @@ def release_liveness(
     terms: Terms,
     *,
     cache: Path,
+    int8: str | None = None,
     calibration_pictures: int = 1024,
     progress: Progress | None = None,
 ) -> Released:
@@ -77,6 +79,7 @@ def release_liveness(
 
     Args:
         index: the splits ``train`` (BatchNorm statistics) and ``development`` (all choices) are used.
+        int8: write this word alone, with 8-bit weights and a threshold of its own.
 
     Raises:
         RateError: the development data cannot support a threshold.
@@ -92,6 +95,7 @@ def release_liveness(
     network = copy.deepcopy(model.network)
     if setting == "mixture":
         apply_statistics(network, statistics["mixture"])
+    per_word = statistics if setting == "per_configuration" else None
     card = Card(
         name=terms.name,
         version=terms.version,
@@ -100,12 +104,17 @@ def release_liveness(
         data=list(index.datasets),
         preprocess=recipe.preprocess,
         training_commit=model.record["commit"],
-        default_configuration=words(network)[0],
+        default_configuration=int8 or words(network)[0],
     )
-    per_word = statistics if setting == "per_configuration" else None
+
+    def write(path: Path, card: Card) -> Path:
+        if int8 is None:
+            return export_liveness(network, path, card, statistics=per_word)
+        batches = calibration_batches(recipe, train, pictures=256)
+        return export_int8(network, int8, path, card, torch.cat(list(batches)).numpy(), statistics=per_word)
+
     with TemporaryDirectory() as folder:
-        draft = export_liveness(network, Path(folder) / "draft.onnx", card, statistics=per_word)
-        thresholds = choose_thresholds(draft, index, pictures, progress)
+        thresholds = choose_thresholds(write(Path(folder) / "draft.onnx", card), index, pictures, progress)
     errors = {word: threshold.rate for word, threshold in thresholds.items()}
     card = replace(
         card,
@@ -113,7 +122,7 @@ def release_liveness(
         development_errors=errors,
         default_configuration=default_word(errors),
     )
-    path = export_liveness(network, out, card, statistics=per_word)
+    path = write(out, card)
     record = {
         "batch_normalisation": {"chosen": setting, "development": compared},
         "thresholds": {word: threshold.model_dump() for word, threshold in thresholds.items()},
@@ -153,9 +162,7 @@ def choose_statistics(
     compared: dict[str, Any] = {}
     for setting, found in statistics.items():
         used = (
-            {word: found[word if setting == "per_configuration" else "mixture"] for word in every}
-            if found
-            else {}
+            {word: found[word if setting == "per_configuration" else "mixture"] for word in every} if found else {}
         )
         compared[setting] = _measured(network, recipe, development, used, every)
     means = {s: float(np.mean([row["eer"] for row in compared[s].values()])) for s in statistics}
@@ -198,9 +205,7 @@ def _measured(
     """Mean over data sets of AUC and EER of each word under its statistics; the network is left as it was."""
     places = one_a_recording(development.samples)
     samples: list[Sample] = [development.samples[i] for i in places]
-    crops: NDArray[np.uint8] = np.stack(
-        [loose_crop(*development.windows[i], recipe.preprocess) for i in places]
-    )
+    crops: NDArray[np.uint8] = np.stack([loose_crop(*development.windows[i], recipe.preprocess) for i in places])
     measured = {}
     for word in every:
         changed = copy.deepcopy(network).eval()

@@ -67,9 +67,7 @@ class Switchboard:
         deepest = max((layer.upstream for layer in self._affine.values()), default=0)
         row = ""
         for block in range(len(self._blocks)):
-            extent = scope.node(
-                "Gather", [extents, scope.constant(f"axis_{block}", np.array(block, np.int64))]
-            )
+            extent = scope.node("Gather", [extents, scope.constant(f"axis_{block}", np.array(block, np.int64))])
             is_heavy = scope.node("Equal", [extent, heavy_only])
             _name_last(scope, scope.node("Not", [is_heavy]), f"light_{block}")
             _name_last(scope, scope.node("Greater", [extent, light_only]), f"heavy_{block}")

@@ -71,9 +71,7 @@ def affine_layers(net: nn.Module, example: Tensor, statistics: Statistics | None
         return {name: _one_row(layer) for name, layer in layers.items()}
     missing = sorted(set(words(net)) - set(statistics))
     if missing:
-        raise ConfigurationError(
-            f"the statistics lack the configuration {missing[0]}: recalibrate every word."
-        )
+        raise ConfigurationError(f"the statistics lack the configuration {missing[0]}: recalibrate every word.")
     places = _places(net, layers, example)
     return {name: _rows(name, layer, places[name], statistics, words(net)) for name, layer in layers.items()}
 
@@ -95,9 +93,7 @@ def _rows(
         try:
             given = [statistics[word][name] for word in same_upstream]
         except KeyError:
-            raise ConfigurationError(
-                f"the statistics lack the layer {name}: recalibrate every word."
-            ) from None
+            raise ConfigurationError(f"the statistics lack the layer {name}: recalibrate every word.") from None
         if not all(_agree(given[0], other) for other in given[1:]):
             raise ConfigurationError(
                 f"the statistics of {name} differ between {' and '.join(same_upstream[:2])}, which are "

@@ -69,9 +69,7 @@ class FaceDetector:
         second_look: int = 1280,
     ) -> None:
         if not 0 < confidence <= 1:
-            raise ConfigurationError(
-                f"The detector's confidence must be above 0 and at most 1, not {confidence}."
-            )
+            raise ConfigurationError(f"The detector's confidence must be above 0 and at most 1, not {confidence}.")
         if min(longest_side, second_look) < _GRID:
             raise ConfigurationError(f"A picture cannot be searched at fewer than {_GRID} pixels a side.")
         self._weights = weights

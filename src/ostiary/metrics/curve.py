@@ -174,9 +174,7 @@ class _Ranked:
         """Lowest rank at which at most ``target`` of the weight is accepted."""
         total = self.total(mass)
         limit = target * total + _SLACK
-        return _first_rank(
-            lambda rank: total - self.below(rank, mass) <= limit, len(self.before) - 1, len(mass)
-        )
+        return _first_rank(lambda rank: total - self.below(rank, mass) <= limit, len(self.before) - 1, len(mass))
 
 
 def _auc(

@@ -73,9 +73,7 @@ def trials_needed(rate: float, *, level: float = 0.95) -> TrialsNeeded:
 
     """
     if not 0 < rate < 1:
-        raise RateError(
-            f"A target rate of {rate} makes no sense; give a share between 0 and 1, such as 0.05."
-        )
+        raise RateError(f"A target rate of {rate} makes no sense; give a share between 0 and 1, such as 0.05.")
     exact = math.log(1 - level) / math.log1p(-rate)
     return TrialsNeeded(_ceil(exact), _ceil(3 / rate), _ceil(30 / rate))
 

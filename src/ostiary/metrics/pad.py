@@ -102,11 +102,7 @@ def pad_rates(
     given = trials.select(trials.answered)
     measure = _Measure.of(given, threshold, targets, draws, seed, level)
     units = _units(given)
-    at = (
-        _point(error_statistic(given, threshold, units), units)
-        if threshold is not None and len(given)
-        else {}
-    )
+    at = _point(error_statistic(given, threshold, units), units) if threshold is not None and len(given) else {}
     species = given.attack_species
     apcer = {name: measure.counted(f"apcer:{name}", at, given.of(name)) for name in species if at}
     worst = _worst(apcer)
@@ -155,9 +151,7 @@ def compare(
     """
     same = len(first) == len(second) and np.array_equal(first.species, second.species)
     if not same or not np.array_equal(first.bona_fide, second.bona_fide):
-        raise RateError(
-            "The two settings were not measured on the same presentations; score both on one index."
-        )
+        raise RateError("The two settings were not measured on the same presentations; score both on one index.")
     if first.person is None or second.person is None or not np.array_equal(first.person, second.person):
         raise RateError("A paired comparison needs the subject of every presentation; fill in the column.")
     people = first.people or 0

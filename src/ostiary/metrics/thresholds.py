@@ -107,8 +107,7 @@ def _attainable(value: float, data: str) -> float:
 def _upper_limit_of_worst(trials: Trials, value: float, counts: dict[str, int], level: float) -> float:
     accepted = trials.liveness >= value
     return max(
-        upper_limit(int((accepted & trials.of(name)).sum()), count, level=level)
-        for name, count in counts.items()
+        upper_limit(int((accepted & trials.of(name)).sum()), count, level=level) for name, count in counts.items()
     )
 
 

@@ -63,9 +63,7 @@ class Trials:
         person = None
         if self.person is not None:
             person = np.unique(self.person[mask], return_inverse=True)[1].astype(np.intp)
-        return Trials(
-            self.liveness[mask], self.answered[mask], self.bona_fide[mask], self.species[mask], person
-        )
+        return Trials(self.liveness[mask], self.answered[mask], self.bona_fide[mask], self.species[mask], person)
 
     @property
     def people(self) -> int | None:

@@ -138,9 +138,7 @@ class _Moments:
         return mean.float(), variance.float()
 
 
-def _measure(
-    net: MobileNetV2, convs: list[nn.Conv2d], pictures: Iterable[Tensor]
-) -> list[tuple[Tensor, Tensor]]:
+def _measure(net: MobileNetV2, convs: list[nn.Conv2d], pictures: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Mean and variance of each channel of each convolution's output over all pictures."""
     moments = [_Moments() for _ in convs]
     handles = [conv.register_forward_hook(each.add) for conv, each in zip(convs, moments, strict=True)]
@@ -152,7 +150,5 @@ def _measure(
         for handle in handles:
             handle.remove()
     if moments[0].count == 0:
-        raise ConfigurationError(
-            "No pictures were given to measure the pretrained trunk with; give hundreds."
-        )
+        raise ConfigurationError("No pictures were given to measure the pretrained trunk with; give hundreds.")
     return [each.mean_and_variance() for each in moments]

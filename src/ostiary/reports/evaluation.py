@@ -134,9 +134,7 @@ def _publish(
 def _rows(path: Path, split: str | None) -> Index:
     index = Index.read_csv(path).select(split=split)
     if not len(index):
-        raise DataIndexError(
-            f"{path}: has no rows of split {split!r}; name another split, or none for all rows."
-        )
+        raise DataIndexError(f"{path}: has no rows of split {split!r}; name another split, or none for all rows.")
     return index
 
 

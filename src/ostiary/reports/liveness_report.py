@@ -114,9 +114,7 @@ def _plain(rates: PadRates) -> Report:
         "intervals": _each(single, grouped, lambda rate: [rate.interval.low, rate.interval.high]),
         "intervals_over_people": _each(single, grouped, _people_interval),
         "interval_methods": _each(single, grouped, lambda rate: rate.interval.method),
-        "errors": _each(
-            single, grouped, lambda rate: None if rate.errors is None else [rate.errors, rate.trials]
-        ),
+        "errors": _each(single, grouped, lambda rate: None if rate.errors is None else [rate.errors, rate.trials]),
         "readings": {name: _reading(reading) for name, reading in readings.items()},
     }
 

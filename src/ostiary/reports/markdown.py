@@ -42,9 +42,7 @@ _READ_OFF = (
     "all attacks; BPCER is read where the APCER of every species is at most 1, 5 and 10 %. "
     "A star: the rarest species has too few attacks to speak of that APCER.\n\n"
 )
-_SILENT = (
-    "No face found, or picture unreadable. Not part of the rates above; a door does not accept them.\n\n"
-)
+_SILENT = "No face found, or picture unreadable. Not part of the rates above; a door does not accept them.\n\n"
 _DATA = ("data", "bona fide", "attacks", "people", "attacks by species")
 _RATES = (
     "configuration",
@@ -68,9 +66,7 @@ def _head(report: Report) -> str:
     header = report["header"]
     lines = [f"# Liveness on {', '.join(name or 'unnamed data' for name in header['data'])}", ""]
     if header.get("model"):
-        lines.append(
-            "- model: " + ", ".join(f"{key} {value}" for key, value in header["model"].items() if value)
-        )
+        lines.append("- model: " + ", ".join(f"{key} {value}" for key, value in header["model"].items() if value))
     lines += [f"- {key}: {header[key]}" for key in ("command", "ostiary", "date") if header.get(key)]
     lines.append(
         f"- {header['n']:,} presentations; intervals from {header['bootstrap_draws']:,} bootstrap draws, "
@@ -109,9 +105,7 @@ def _rates(rates: Report) -> tuple[str, ...]:
 
 def _readings(rates: Report) -> tuple[str, ...]:
     stars = {name: "" if reading["supported"] else " *" for name, reading in rates["readings"].items()}
-    at_apcer = (
-        _rate(rates, "bpcer_at_apcer", name) + stars.get(name, "") for name in ("0.01", "0.05", "0.1")
-    )
+    at_apcer = (_rate(rates, "bpcer_at_apcer", name) + stars.get(name, "") for name in ("0.01", "0.05", "0.1"))
     return _area(rates), _rate(rates, "eer"), *at_apcer
 
 
@@ -188,9 +182,7 @@ def _rate(rates: Report, name: str, key: str | None = None) -> str:
         value, interval = (value or {}).get(key), (interval or {}).get(key)
     if value is None:
         return "-"
-    return f"{_percent(value)} %" + (
-        f" ({_percent(interval[0])} - {_percent(interval[1])})" if interval else ""
-    )
+    return f"{_percent(value)} %" + (f" ({_percent(interval[0])} - {_percent(interval[1])})" if interval else "")
 
 
 def _area(rates: Report) -> str:

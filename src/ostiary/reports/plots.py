@@ -114,9 +114,7 @@ def _histograms(
         scores = trials.liveness[members]
         colour = COLOURS[0] if genuine else COLOURS[1]
         if len(scores):
-            axes.hist(
-                scores, edges, weights=np.full(len(scores), 100 / len(scores)), color=colour, alpha=0.85
-            )
+            axes.hist(scores, edges, weights=np.full(len(scores), 100 / len(scores)), color=colour, alpha=0.85)
         axes.set(xlim=(0, 1), ylim=(bottom, 130), yscale="log")
         axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         axes.minorticks_off()
@@ -142,14 +140,10 @@ def _pareto(axes: Axes, report: Report, words: Sequence[str], colours: Mapping[s
         colour = colours.get(word)
         bars = [[max(0.0, y - low)], [max(0.0, high - y)]] if word in front or colour else None
         order = 3 if colour else 2
-        axes.errorbar(
-            x, y, bars, fmt="o", ms=6, color=colour or GREY, elinewidth=0.9, capsize=2.5, zorder=order
-        )
+        axes.errorbar(x, y, bars, fmt="o", ms=6, color=colour or GREY, elinewidth=0.9, capsize=2.5, zorder=order)
         if bars:
             axes.annotate(word, (x, y), (6, 5), textcoords="offset points", fontsize=9, zorder=5)
-    axes.step(
-        *zip(*(points[word] for word in front), strict=True), where="post", color="black", lw=1, alpha=0.6
-    )
+    axes.step(*zip(*(points[word] for word in front), strict=True), where="post", color="black", lw=1, alpha=0.6)
     axes.set_ylim(bottom=0)
     axes.set_xlabel(report["cost"]["measure"])
     axes.set_ylabel("equal error rate (%), 95 % interval")

@@ -201,7 +201,5 @@ def _liveness(text: str, reason: str) -> float:
     except ValueError:
         raise ValueError(f"the liveness is {text!r}; it must be a number in [0, 1], or empty") from None
     if not 0 <= value <= 1:  # also false for NaN
-        raise ValueError(
-            f"the liveness is {text}; it must lie in [0, 1], higher = more bona fide, or be empty"
-        )
+        raise ValueError(f"the liveness is {text}; it must lie in [0, 1], higher = more bona fide, or be empty")
     return value

@@ -152,15 +152,11 @@ def _known(words: Sequence[str] | None, metadata: Metadata) -> list[str]:
     known = list(metadata.configurations)
     for word in words or []:
         if word not in known:
-            raise ConfigurationError(
-                f"there is no configuration {word!r}; the model has: {', '.join(known)}."
-            )
+            raise ConfigurationError(f"there is no configuration {word!r}; the model has: {', '.join(known)}.")
     return list(words) if words else known
 
 
-def _measure(
-    model: Governable, words: Sequence[str], rounds: int, clock: Callable[[], float]
-) -> dict[str, float]:
+def _measure(model: Governable, words: Sequence[str], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
     size = model.metadata.preprocess.size
     crop = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
 

@@ -86,9 +86,7 @@ class Augmentation(BaseModel):
         if rng.random() < self.blur:
             picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.6)))
         if rng.random() < self.sharpen:
-            picture = picture.filter(
-                ImageFilter.UnsharpMask(rng.uniform(0.5, 2), int(rng.integers(40, 160)), 2)
-            )
+            picture = picture.filter(ImageFilter.UnsharpMask(rng.uniform(0.5, 2), int(rng.integers(40, 160)), 2))
         return np.asarray(picture)
 
     def _colours(self, crop: Crop, rng: np.random.Generator) -> Crop:

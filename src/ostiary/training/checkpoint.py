@@ -40,9 +40,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(f"{path} is not a checkpoint of ostiary ({error}); train again.") from None
 
 
-def pack(
-    network: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None
-) -> dict[str, Tensor]:
+def pack(network: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None) -> dict[str, Tensor]:
     """All tensors that a run needs to go on, in one flat dictionary."""
     tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
     if average is not None:

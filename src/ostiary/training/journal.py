@@ -30,9 +30,7 @@ class Journal:
             console=Console(stderr=True),
             disable=not active,
         )
-        self._bar = self._progress.add_task(
-            "training", total=steps, completed=done, rate=0, waiting=0, loss=0
-        )
+        self._bar = self._progress.add_task("training", total=steps, completed=done, rate=0, waiting=0, loss=0)
 
     def __enter__(self) -> Journal:
         if self._active:

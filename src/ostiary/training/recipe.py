@@ -56,9 +56,7 @@ def recipe(name: str) -> Recipe:
     return known[name]
 
 
-def changed(
-    base: Recipe, *, network: str | None = None, epochs: int | None = None, processes: int = 1
-) -> Recipe:
+def changed(base: Recipe, *, network: str | None = None, epochs: int | None = None, processes: int = 1) -> Recipe:
     """A recipe with another network or length, or with shards enough for several processes."""
     schedule = base.schedule.model_dump()
     schedule["epochs"] = epochs or base.schedule.epochs

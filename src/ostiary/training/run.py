@@ -207,9 +207,7 @@ def _check(recipe: Recipe, index: Index, settings: RunSettings) -> None:
                 f"{', '.join(sorted(labels)) or 'none'}. Fill in its 'split' column: train, development, test."
             )
     if recipe.start == "imagenet" and settings.trunk is None:
-        raise InputError(
-            f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk."
-        )
+        raise InputError(f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk.")
     if recipe.teacher_weight and settings.soft_targets is None:
         raise InputError(
             f"The recipe {recipe.name!r} follows soft targets: make them with 'ostiary train soft-targets' "
