@@ -43,7 +43,7 @@ def test_plain_numbers_and_their_intervals() -> None:
     assert (found["n_bona_fide"], found["n_attack"], found["threshold"]) == (47, 96, 0.5)
     assert found["n_bona_fide"] == SAMPLES.__len__() // 3 - 1
     assert set(found["apcer"]) == {"print", "replay"}
-    assert set(found["bpcer_at_apcer"]) == {"0.01", "0.05", "0.1"}
+    assert set(found["bpcer_at_apcer"]) == {"0.01", "0.05", "0.10"}
     assert found["apcer_max"] == max(found["apcer"].values())
     assert found["acer_pooled"] == pytest.approx((found["apcer_pooled"] + found["bpcer"]) / 2)
     for name in ("auc", "eer", "accuracy", "apcer_max", "apcer_pooled", "bpcer", "acer_pooled"):

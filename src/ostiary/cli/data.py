@@ -46,7 +46,7 @@ def read(
     index = read_layout(layout, root)
     index.check_disjoint()
     index.write_csv(to)
-    err.print(f"{to}: {len(index)} samples of {len(index.subjects)} subjects")
+    err.print(f"{to}: {len(index)} samples of {len(index.subjects)} subjects", soft_wrap=True)
 
 
 def synthesize(
@@ -60,7 +60,9 @@ def synthesize(
     from ostiary.data.synthetic import synthesize as draw
 
     index = draw(folder, subjects=subjects, per_subject=per_subject, seed=seed, size=size)
-    err.print(f"{folder / 'synthetic.csv'}: {len(index)} samples of {len(index.subjects)} subjects")
+    err.print(
+        f"{folder / 'synthetic.csv'}: {len(index)} samples of {len(index.subjects)} subjects", soft_wrap=True
+    )
 
 
 def _show(report: "CheckReport") -> None:

@@ -213,8 +213,7 @@ def _eye(pen: _Pen, person: Person, shot: Shot, side: int) -> None:
     pen.paint(brow, _mixed(person.hair, (30, 22, 18), 0.4), opacity=0.9, soft=0.018)
     if person.glasses:
         outer, inner = _oval(x, y + 0.04, 0.31, 0.25, power=0.8), _oval(x, y + 0.04, 0.275, 0.215, power=0.8)
-        rim = np.concatenate([outer, outer[:1], inner[:1], inner[::-1]])
-        pen.paint(rim, (35, 32, 32), soft=0.006)
+        pen.paint(np.concatenate([outer, outer[:1], inner[:1], inner[::-1]]), (35, 32, 32), soft=0.006)
 
 
 def _nose(pen: _Pen, person: Person, turn: float) -> None:
@@ -255,8 +254,8 @@ def _hair(pen: _Pen, person: Person) -> None:
     across = np.linspace(1, -1, 40)
     inner = np.column_stack([across * 0.94, -person.hairline * person.height * (1 - np.abs(across) ** 3.2) - 0.1])
     pen.paint(np.concatenate([outer, inner]), person.hair, soft=0.025)
-    sheen = _oval(-0.2, -person.height * 0.93, 0.5, 0.07)
-    pen.paint(sheen, _mixed(person.hair, (255, 255, 255), 0.35), opacity=0.4, soft=0.08)
+    sheen, lit = _oval(-0.2, -person.height * 0.93, 0.5, 0.07), _mixed(person.hair, (255, 255, 255), 0.35)
+    pen.paint(sheen, lit, opacity=0.4, soft=0.08)
 
 
 def _oval(x: float, y: float, rx: float, ry: float, power: float = 1.0) -> Points:

@@ -6,7 +6,7 @@ Layout of ``report.json`` (docs/metrics.md explains each rate)::
     notes           sentences that a reader must know before believing a number
     cost            relative cost of the configurations, or null
     configurations  by word: n_bona_fide, n_attack, threshold, auc, eer, accuracy, apcer (by species),
-                    apcer_max, apcer_pooled, bpcer, acer_pooled, bpcer_at_apcer (by "0.01", "0.05", "0.1");
+                    apcer_max, apcer_pooled, bpcer, acer_pooled, bpcer_at_apcer (by "0.01", "0.05", "0.10");
                     ``intervals`` with the same names, each [low, high]; ``datasets``, the same again for
                     each data set, where there are several
 
@@ -96,7 +96,7 @@ def _plain(rates: PadRates) -> Report:
         name: getattr(rates, name)
         for name in ("auc", "eer", "accuracy", "apcer_max", "apcer_pooled", "bpcer", "acer_pooled", "bpnrr")
     }
-    readings = {f"{target:g}": reading for target, reading in rates.bpcer_at_apcer.items()}
+    readings = {f"{target:.2f}": reading for target, reading in rates.bpcer_at_apcer.items()}
     grouped = {
         "apcer": rates.apcer,
         "bpcer_at_apcer": {name: reading.bpcer for name, reading in readings.items()},

@@ -105,7 +105,7 @@ def _rates(rates: Report) -> tuple[str, ...]:
 
 def _readings(rates: Report) -> tuple[str, ...]:
     stars = {name: "" if reading["supported"] else " *" for name, reading in rates["readings"].items()}
-    at_apcer = (_rate(rates, "bpcer_at_apcer", name) + stars.get(name, "") for name in ("0.01", "0.05", "0.1"))
+    at_apcer = (_rate(rates, "bpcer_at_apcer", name) + stars.get(name, "") for name in ("0.01", "0.05", "0.10"))
     return _area(rates), _rate(rates, "eer"), *at_apcer
 
 
