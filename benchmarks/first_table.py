@@ -1,6 +1,6 @@
 """No PTA against every configuration: one Markdown table from the reports of `ostiary evaluate liveness`.
 
-    python benchmarks/first_table.py EVAL_OF_STOCK/report.json EVAL_OF_PTA/report.json > table.md
+python benchmarks/first_table.py EVAL_OF_STOCK/report.json EVAL_OF_PTA/report.json > table.md
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ def main() -> None:
     print("All data together, every configuration; 95 % intervals by bootstrap over people.\n")
     table(rows)
     for name in sorted(no_pta["datasets"]):
-        of_set = {word: row["datasets"][name] for word, row in rows.items() if word in ("No PTA", *EVALUATED_BY_THE_PAPER)}
+        of_set = {
+            word: row["datasets"][name]
+            for word, row in rows.items()
+            if word in ("No PTA", *EVALUATED_BY_THE_PAPER)
+        }
         print(f"\n**{name}**: {no_pta['datasets'][name]['people']} people\n")
         table(of_set)
 

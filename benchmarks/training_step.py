@@ -80,9 +80,7 @@ def main() -> None:
         "batch": arguments.batch,
     }
     low, high = result["interval"]
-    print(
-        "| step PTA / No PTA | 95 % interval | by multiply-adds | pictures/s a thread: No PTA | PTA | rounds |"
-    )
+    print("| step PTA / No PTA | 95 % interval | by multiply-adds | pictures/s a thread: No PTA | PTA | rounds |")
     print("|---|---|---|---|---|---|")
     rates = result["pictures_per_second"]
     print(

@@ -20,7 +20,8 @@ def test_int8_is_close_to_float(
 ) -> None:
     size = card.preprocess.size
     crops = np.random.default_rng(0).integers(0, 256, (12, size, size, 3), np.uint8)
-    path = export_int8(net, "LLL", tmp_path / "lll.onnx", card, crops[:8], statistics=statistics)
+    calibration = card.preprocess.normalise(crops[:8])
+    path = export_int8(net, "LLL", tmp_path / "lll.onnx", card, calibration, statistics=statistics)
     small = LivenessModel(path)
     assert small.words == ["LLL"]
     assert small.metadata.precision == "int8"
@@ -34,7 +35,6 @@ def test_int8_is_close_to_float(
         small.logits(crops, "HHH")
 
 
-def test_calibration_needs_crops(net: MobileNetV2, card: Card, tmp_path: Path) -> None:
-    size = card.preprocess.size
-    with pytest.raises(ConfigurationError, match="no calibration crops"):
-        export_int8(net, "LLL", tmp_path / "lll.onnx", card, np.zeros((0, size, size, 3), np.uint8))
+def test_calibration_needs_pictures(net: MobileNetV2, card: Card, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no pictures to calibrate on"):
+        export_int8(net, "LLL", tmp_path / "lll.onnx", card, np.zeros((0, 3, 64, 64), np.float32))

@@ -122,7 +122,7 @@ def _json(record: dict[str, object]) -> str:
     return json.dumps(record)
 
 
-def _assert_refused(folder: Path, content: bytes, match: str = "") -> None:
+def _assert_refused(folder: Path, content: bytes, match: str | None = None) -> None:
     """The message is one sentence that names the file, and the runtime is never asked to open it."""
     path = folder / "weights.onnx"
     path.write_bytes(content)

@@ -22,6 +22,7 @@ class Clock:
 def test_every_candidate_is_timed_once_a_round_after_the_warm_up() -> None:
     clock = Clock()
     order: list[str] = []
+
     def candidate(name: str, seconds: float) -> Callable[[], None]:
         def call() -> None:
             order.append(name)

@@ -11,7 +11,7 @@ import torch
 from onnx import helper
 from torch import nn
 
-from ostiary.adaptive import count, specialise, words
+from ostiary.adaptive import configured, count, words
 from ostiary.faces.preprocess import Preprocess
 from ostiary.runtime.container import (
     HASH_KEY,
@@ -59,7 +59,8 @@ class Card:
         chosen = [only] if only is not None else words(net)
         configurations = {}
         for word in chosen:
-            cost = count(specialise(net, word), example)
+            with configured(net, word):
+                cost = count(net, example)
             configurations[word] = ConfigurationRecord(
                 parameters=cost.parameters,
                 macs=cost.macs,

@@ -63,7 +63,6 @@ class Switchboard:
         extents = scope.node("Shape", ["sel"])
         heavy_only = scope.constant("extent_heavy", np.array(LETTER_EXTENT["H"], np.int64))
         light_only = scope.constant("extent_light", np.array(LETTER_EXTENT["L"], np.int64))
-        three = scope.constant("letters", np.array(len(LETTER_EXTENT), np.int64))
         deepest = max((layer.upstream for layer in self._affine.values()), default=0)
         row = ""
         for block in range(len(self._blocks)):
@@ -74,6 +73,7 @@ class Switchboard:
             if block < deepest:
                 digit = scope.node("Sub", [extent, light_only])
                 if row:
+                    three = scope.constant("letters", np.array(len(LETTER_EXTENT), np.int64))
                     digit = scope.node("Add", [scope.node("Mul", [row, three]), digit])
                 row = _name_last(scope, digit, f"row_{block + 1}")
 

@@ -105,6 +105,7 @@ def draw_curves(steps: list[dict[str, Any]], history: list[dict[str, Any]], path
                 *zip(*points, strict=True), marker="o", markersize=3, label=name.removeprefix("development_")
             )
     right.set(xlabel="epoch", title="development")
+    right.xaxis.get_major_locator().set_params(integer=True)
     if right.get_legend_handles_labels()[0]:
         right.legend(fontsize="small")
     figure.savefig(path, dpi=110)
