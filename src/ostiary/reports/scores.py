@@ -110,7 +110,8 @@ def read_scores(path: Path) -> ScoreTable:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(_parse(stream, path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ScoreFileError(f"{path}: cannot be read as a CSV in UTF-8 ({error}); check the file.") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ScoreFileError(f"{path}: cannot be read as a CSV in UTF-8 ({reason}); check the file.") from None
     if not rows:
         raise ScoreFileError(f"{path}: has no scores in it; give one row a presentation.")
     by_word: dict[str, list[_Row]] = {}

@@ -1,0 +1,100 @@
+"""Release: choices on development data alone, and a file that the runtime reads and that says what was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ostiary.data.index import Index
+from ostiary.data.pictures import PictureStore, open_pictures
+from ostiary.data.synthetic import synthesize
+from ostiary.export.release import Terms, default_word, release_liveness
+from ostiary.faces.preprocess import Preprocess
+from ostiary.networks.mobilenet_v2 import pta_mobilenet_v2
+from ostiary.runtime.liveness import LivenessModel
+from ostiary.training.augment import Augmentation
+from ostiary.training.recipe import Recipe
+from ostiary.training.run import TrainedModel
+from ostiary.training.schedule import Schedule
+
+TERMS = Terms("drawn", "0", "Apache-2.0", "For a test.")
+RECIPE = Recipe(
+    name="small",
+    summary="For tests.",
+    network="pta_mobilenet_v2",
+    preprocess=Preprocess(crop="loose", size=64, scale=1.3, mean=(128,) * 3, std=(128,) * 3),
+    augmentation=Augmentation(),
+    schedule=Schedule(epochs=1, learning_rate=1e-3),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Index, PictureStore, Path]:
+    folder = tmp_path_factory.mktemp("drawn")
+    index = synthesize(folder, subjects=10, per_subject=2, size=96)
+    return index, open_pictures(folder / "synthetic.tar"), folder
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    torch.manual_seed(0)
+    record = {"commit": "abc", "seed": 0, "data": ["synthetic"], "index_sha256": "0" * 64}
+    return TrainedModel(pta_mobilenet_v2().eval(), RECIPE, record)
+
+
+def test_the_file_holds_what_was_chosen(
+    data: tuple[Index, PictureStore, Path], trained: TrainedModel, tmp_path: Path
+) -> None:
+    index, pictures, folder = data
+    before = {name: tensor.clone() for name, tensor in trained.network.state_dict().items()}
+    out = tmp_path / "drawn.onnx"
+    released = release_liveness(
+        trained, index, pictures, out, TERMS, cache=folder / "cache", calibration_pictures=64
+    )
+    assert all(torch.equal(before[name], tensor) for name, tensor in trained.network.state_dict().items())
+    model = LivenessModel(out)
+    assert len(model.words) == 27
+    compared = released.record["batch_normalisation"]["development"]
+    assert set(compared) == {"as_trained", "mixture", "per_configuration"}
+    assert all(set(rows) == set(model.words) for rows in compared.values())
+    development = index.select(split="development")
+    for word in model.words:
+        threshold = model.threshold(word)
+        assert (threshold.n_bona_fide, threshold.n_attack) == (
+            len(development.select(label="bona_fide")),
+            len(development.select(label="attack")),
+        )
+        assert threshold.data == "development split of synthetic"
+        assert 0 <= threshold.value <= 1
+    assert model.metadata.default_configuration == released.record["default_configuration"]
+    assert model.metadata.licence == "Apache-2.0"
+
+
+def test_test_data_decides_nothing(
+    data: tuple[Index, PictureStore, Path], trained: TrainedModel, tmp_path: Path
+) -> None:
+    index, pictures, folder = data
+    without_test = Index(sample for sample in index if sample.split != "test")
+    turned = Index(
+        replace(s, label="bona_fide" if s.label == "attack" else "attack", species="") if s.split == "test" else s
+        for s in index
+    )
+    records = [
+        release_liveness(
+            trained, some, pictures, tmp_path / "x.onnx", TERMS, cache=folder / "cache", int8="LLL", calibration_pictures=64
+        ).record
+        for some in (without_test, turned)
+    ]
+    assert records[0]["thresholds"] == records[1]["thresholds"]
+    model = LivenessModel(tmp_path / "x.onnx")
+    assert model.words == ["LLL"]
+    assert model.metadata.precision == "int8"
+
+
+def test_the_default_is_the_best_word_that_was_trained() -> None:
+    assert default_word({"HHH": 0.05, "LLL": 0.04, "BBB": 0.01}) == "LLL"
+    assert default_word({"HHH": 0.05, "LHH": 0.05}) == "HHH"
+    assert default_word({"": 0.3}) == ""
