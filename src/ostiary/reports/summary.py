@@ -32,12 +32,12 @@ def _cells(rates: Report) -> list[str]:
         *(_percent(rates[name], intervals.get(name)) for name in ("apcer_max", "bpcer")),
         _percent(rates["eer"]),
         _percent(rates["bpcer_at_apcer"].get("0.05")),
-        "-" if rates["auc"] is None else f"{rates['auc']:.4f}",
+        "-" if rates["auc"] is None else f"{rates['auc']:.3f}",
     ]
 
 
 def _percent(value: float | None, interval: list[float] | None = None) -> str:
     if value is None:
         return "-"
-    text = f"{100 * value:.2f}"
+    text = f"{100 * value:.1f}"
     return f"{text} [dim]({100 * interval[0]:.1f}-{100 * interval[1]:.1f})[/dim]" if interval else text
