@@ -35,7 +35,10 @@ def test_path_bytes_and_array_give_the_same(liveness: Liveness, pictures: Path) 
 
 
 def test_many_faces_are_each_judged_and_one_refused_face_refuses_the_picture(pictures: Path) -> None:
-    faces = [Image.open(pictures / name).convert("RGB").resize((400, 400)) for name in ("astronaut.png", "grace_hopper.jpg")]
+    faces = [
+        Image.open(pictures / name).convert("RGB").resize((400, 400))
+        for name in ("astronaut.png", "grace_hopper.jpg")
+    ]
     both = np.concatenate([np.asarray(face) for face in faces], axis=1)
     lenient, strict = Liveness(threshold=0.0).check(both), Liveness(threshold=1.0).check(both)
     assert len(lenient.faces) == len(strict.faces) == 2
@@ -58,7 +61,9 @@ def test_no_face_is_not_accepted(liveness: Liveness) -> None:
 
 def test_a_small_face_is_not_measured_and_not_accepted(pictures: Path) -> None:
     check = Liveness(threshold=0.0, smallest_face=10_000).check(pictures / "astronaut.png")
-    assert [(face.liveness, face.accepted, face.reason) for face in check.faces] == [(None, False, "face_too_small")]
+    assert [(face.liveness, face.accepted, face.reason) for face in check.faces] == [
+        (None, False, "face_too_small")
+    ]
     assert check.to_dict()["faces"][0]["liveness"] is None
 
 

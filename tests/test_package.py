@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import ostiary
 
 
@@ -38,9 +40,5 @@ main()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    try:
+    with pytest.raises(AttributeError, match="Livenes"):
         ostiary.Livenes  # type: ignore[attr-defined]  # noqa: B018
-    except AttributeError as error:
-        assert "Livenes" in str(error)
-    else:
-        raise AssertionError("a misspelt name was found")

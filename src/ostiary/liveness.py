@@ -117,7 +117,8 @@ class Liveness:
         self.detector = FaceDetector()
         self._smallest_face = smallest_face
         self._governor = None if budget_ms is None else Governor(self.model, budget_ms)
-        self._configuration = configuration or self.model.metadata.default_configuration
+        default = self.model.metadata.default_configuration
+        self._configuration = default if configuration is None else configuration
         self._threshold = threshold
         if threshold is None and self._governor is None:
             self.model.threshold(self._configuration)  # an unknown word is refused now, not at the first face

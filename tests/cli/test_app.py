@@ -90,7 +90,10 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(pictures: Path, arguments: li
 def test_annotated_copies_are_written_and_never_over_the_original(pictures: Path, tmp_path: Path) -> None:
     done = run("check", pictures / "astronaut.png", "--annotate", tmp_path / "out", "--threshold", "0")
     assert done.returncode == 0
-    with Image.open(tmp_path / "out" / "astronaut.png") as copy, Image.open(pictures / "astronaut.png") as original:
+    with (
+        Image.open(tmp_path / "out" / "astronaut.png") as copy,
+        Image.open(pictures / "astronaut.png") as original,
+    ):
         assert copy.size == original.size
         assert copy.convert("RGB").tobytes() != original.convert("RGB").tobytes()
     before = (tmp_path / "out" / "astronaut.png").read_bytes()

@@ -84,7 +84,14 @@ def test_test_data_decides_nothing(
     )
     records = [
         release_liveness(
-            trained, some, pictures, tmp_path / "x.onnx", TERMS, cache=folder / "cache", int8="LLL", calibration_pictures=64
+            trained,
+            some,
+            pictures,
+            tmp_path / "x.onnx",
+            TERMS,
+            cache=folder / "cache",
+            int8="LLL",
+            calibration_pictures=64,
         ).record
         for some in (without_test, turned)
     ]
@@ -94,7 +101,8 @@ def test_test_data_decides_nothing(
     assert model.metadata.precision == "int8"
 
 
-def test_the_default_is_the_best_word_that_was_trained() -> None:
-    assert default_word({"HHH": 0.05, "LLL": 0.04, "BBB": 0.01}) == "LLL"
-    assert default_word({"HHH": 0.05, "LHH": 0.05}) == "HHH"
-    assert default_word({"": 0.3}) == ""
+def test_the_default_is_the_cheapest_word_that_is_about_as_good_as_the_best() -> None:
+    macs = {"HHH": 98, "LHH": 94, "LLL": 82, "BBB": 114, "": 98}
+    assert default_word({"HHH": 0.050, "LHH": 0.055, "LLL": 0.075, "BBB": 0.01}, macs) == "LHH"
+    assert default_word({"HHH": 0.050, "LHH": 0.055, "LLL": 0.058}, macs) == "LLL"
+    assert default_word({"": 0.3}, macs) == ""

@@ -15,7 +15,9 @@ from ostiary.reports.peers import PEERS, PeerModel, mean_log_odds
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-@pytest.mark.parametrize("box", [Box(100, 60, 80, 100), Box(-10, -5, 60, 80), Box(250, 180, 70, 60), Box(0, 0, 320, 240)])
+@pytest.mark.parametrize(
+    "box", [Box(100, 60, 80, 100), Box(-10, -5, 60, 80), Box(250, 180, 70, 60), Box(0, 0, 320, 240)]
+)
 def test_every_box_gives_an_input_of_the_right_size_and_range(peer: object, box: Box) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     crop = peer.crop(picture, box)  # type: ignore[attr-defined]

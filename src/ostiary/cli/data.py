@@ -19,7 +19,10 @@ def check(
     images: Annotated[list[Path], typer.Option("--images", help="Folder or tar of pictures; repeatable.")],
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Count and decode everything an index names, and prove that its splits share nothing; exit 1 if not."""
+    """Count and decode everything an index names, and prove that its splits share nothing; exit 1 if not.
+
+    Example: ostiary data check --index mine.csv --images mine.tar
+    """
     from ostiary.data import check as checking
     from ostiary.data.index import Index
     from ostiary.data.pictures import open_pictures
@@ -40,7 +43,10 @@ def read(
     root: Annotated[Path, typer.Argument(help="Folder that holds the data set as it was unpacked.")],
     to: Annotated[Path, typer.Option("--out", help="Index CSV to write; its paths are relative to ROOT.")],
 ) -> None:
-    """Write the index of a data set in its published layout."""
+    """Write the index of a data set in its published layout.
+
+    Example: ostiary data read celeba_spoof CelebA_Spoof --out celeba.csv
+    """
     from ostiary.data.readers import read_layout
 
     index = read_layout(layout, root)
@@ -56,7 +62,10 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="The same seed draws the same pictures.")] = 0,
     size: Annotated[int, typer.Option(help="Width and height of a picture in pixels.")] = 160,
 ) -> None:
-    """Draw a small data set of faces, prints and screens: for a first run without any data."""
+    """Draw a small data set of faces, prints and screens: for a first run without any data.
+
+    Example: ostiary data synthesize --out toy --subjects 60
+    """
     from ostiary.data.synthetic import synthesize as draw
 
     index = draw(folder, subjects=subjects, per_subject=per_subject, seed=seed, size=size)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def liveness(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of a table.")] = False,
 ) -> None:
-    """Parameters and operations of the stock liveness network and of all 27 configurations."""
+    """Parameters and operations of the stock liveness network and of all 27 configurations.
+
+    Example: ostiary model liveness --json
+    """
     from ostiary.networks.costs import liveness_costs
 
     costs = liveness_costs()

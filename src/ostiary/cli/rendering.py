@@ -11,7 +11,7 @@ from ostiary.checking import CheckedFile
 
 WORDS = {
     "bona_fide": "bona fide",
-    "presentation_attack": "presentation attack (print or screen?)",
+    "presentation_attack": "presentation attack",
     "face_too_small": "face too small: come closer",
     "no_face": "no face found",
 }

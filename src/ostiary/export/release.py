@@ -35,7 +35,7 @@ from ostiary.export.quantize import export_int8
 from ostiary.faces.crops import loose_crop
 from ostiary.metrics.thresholds import choose_threshold
 from ostiary.reports.scoring import score
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.container import Threshold, read_metadata
 from ostiary.runtime.liveness import LivenessModel
 from ostiary.training.liveness import LabelledWindows, by_dataset, one_a_recording, predict
 from ostiary.training.recipe import Recipe
@@ -114,13 +114,15 @@ def release_liveness(
         return export_int8(network, int8, path, card, torch.cat(list(batches)).numpy(), statistics=per_word)
 
     with TemporaryDirectory() as folder:
-        thresholds = choose_thresholds(write(Path(folder) / "draft.onnx", card), index, pictures, progress)
+        draft = write(Path(folder) / "draft.onnx", card)
+        thresholds = choose_thresholds(draft, index, pictures, progress)
+        macs = {word: record.macs for word, record in read_metadata(draft).configurations.items()}
     errors = {word: threshold.rate for word, threshold in thresholds.items()}
     card = replace(
         card,
         thresholds=thresholds,
         development_errors=errors,
-        default_configuration=default_word(errors),
+        default_configuration=default_word(errors, macs),
     )
     path = write(out, card)
     record = {
@@ -194,10 +196,18 @@ def choose_thresholds(
     }
 
 
-def default_word(errors: Mapping[str, float]) -> str:
-    """The word of the lowest development error among those that recipes train (without a B), if any."""
+def default_word(errors: Mapping[str, float], macs: Mapping[str, int]) -> str:
+    """The cheapest of the words without a B (which recipes do not train) that are about as good as the best.
+
+    Development data of some hundred people cannot tell words apart whose errors differ by less than ``ABOUT``.
+    """
     trained = [word for word in errors if "B" not in word] or list(errors)
-    return min(trained, key=lambda word: (errors[word], word))
+    best = min(errors[word] for word in trained)
+    return min((word for word in trained if errors[word] <= best + ABOUT), key=lambda word: macs[word])
+
+
+ABOUT = 0.01
+"""One percentage point."""
 
 
 def _measured(

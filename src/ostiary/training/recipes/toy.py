@@ -17,6 +17,12 @@ RECIPE = Recipe(
     sampling="balanced",
     epoch_pictures=960,
     schedule=Schedule(
-        epochs=8, batch=32, optimiser="adamw", learning_rate=2e-3, weight_decay=0.02, decay="cosine", warmup_steps=30
+        epochs=8,
+        batch=32,
+        optimiser="adamw",
+        learning_rate=2e-3,
+        weight_decay=0.02,
+        decay="cosine",
+        warmup_steps=30,
     ),
 )
