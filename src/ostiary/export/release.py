@@ -72,7 +72,7 @@ def release_liveness(
     *,
     cache: Path,
     int8: str | None = None,
-    calibration_pictures: int = 1024,
+    calibration_pictures: int = 512,
     progress: Progress | None = None,
 ) -> Released:
     """Measure BatchNorm settings and thresholds on development data, and write the ONNX file.
