@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 
 import typer
@@ -49,6 +50,8 @@ for _name, (_help, _commands) in GROUPS.items():
 
 def main() -> None:
     """Run the command line; errors raised on purpose are one line on stderr and exit code 2."""
+    # Pillow's own remark on large pictures: images.py has a limit of its own, with a sentence of its own.
+    warnings.filterwarnings("ignore", message=r"Image size .* could be decompression bomb")
     try:
         app()
     except OstiaryError as error:
