@@ -228,7 +228,8 @@ class TestAlignedCrop:
         for point in ([56, 56], [45, 56], [60, 70]):
             source = turn @ (point - middle) + [450 + x, 450 + y]
             expected = source * 255 / (side - 1)
-            assert crop[point[1], point[0], :2] == pytest.approx(expected, abs=1.2)
+            # Rounding of the painted picture (1/2), of the reduction (1/2), and the warp cuts off (1).
+            assert crop[point[1], point[0], :2] == pytest.approx(expected, abs=2)
 
     def test_a_large_face_is_averaged_not_sampled(self) -> None:
         noise = np.random.default_rng(1).integers(0, 256, (1400, 1400, 3), dtype=np.uint8)
