@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from ostiary.errors import RateError, ScoreFileError
 from ostiary.metrics import curve as curves
-from ostiary.metrics.pad import compare, pad_rates
+from ostiary.metrics.pad import pad_rates
 from ostiary.metrics.trials import Trials
 
 HAND = Trials.from_columns(
@@ -218,17 +218,3 @@ def test_a_threshold_above_every_score_survives_float32() -> None:
     error, threshold = curves.bpcer_at_apcer(trials, 0.05)
     assert error == 1
     assert not np.float32(1.0) >= threshold
-
-
-def test_compare_on_the_same_people() -> None:
-    first = _random(2)
-    better = np.where(first.bona_fide, np.minimum(first.liveness + 0.2, 1), first.liveness)
-    second = Trials(better, first.answered, first.bona_fide, first.species, first.person)
-    found = compare(first, second, 0.6, 0.6)
-    assert found["bpcer"].high < 0
-    assert found["apcer_max"].value == found["apcer:print"].value == 0
-    assert found["auc"].low > 0
-    with pytest.raises(RateError, match="same presentations"):
-        compare(first, second.select(np.arange(len(second)) > 0), 0.6, 0.6)
-    with pytest.raises(RateError, match="subject"):
-        compare(first, Trials(better, first.answered, first.bona_fide, first.species, None), 0.6, 0.6)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from ostiary.cli import bench, check, data, evaluate, export, model, train, weights
+from ostiary.cli import bench, check, data, evaluate, export, model, study, train, weights
 from ostiary.cli.console import err
 from ostiary.errors import OstiaryError
 
@@ -30,6 +30,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         "Error rates with intervals, from pictures or from score files.",
         {"liveness": evaluate.liveness, "scores": evaluate.scores},
     ),
+    "study": ("Many trainings by one plan, and their table.", {"run": study.run, "table": study.table}),
     "export": ("From a trained network to a weights file.", {"liveness": export.liveness}),
     "bench": ("Latency on this machine.", {"liveness": bench.liveness}),
     "data": (

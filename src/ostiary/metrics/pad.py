@@ -17,12 +17,10 @@ from ostiary.metrics import curve as curves
 from ostiary.metrics.bootstrap import (
     DRAWS,
     FEW_PEOPLE,
-    Difference,
     Statistic,
     Unit,
     interval_of_draws,
     interval_over_units,
-    paired_difference,
     resample,
     subject_bootstrap,
 )
@@ -128,42 +126,6 @@ def pad_rates(
         apnrr={name: _non_response(trials, trials.of(name), seed, level) for name in trials.attack_species},
         bpnrr=_non_response(trials, trials.bona_fide, seed, level) if trials.bona_fide.any() else None,
     )
-
-
-def compare(
-    first: Trials,
-    second: Trials,
-    first_threshold: float,
-    second_threshold: float,
-    *,
-    targets: tuple[float, ...] = TARGETS,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, Difference]:
-    """Two settings on the same presentations: second minus first of each rate, by a paired bootstrap.
-
-    Keys as in ``PadRates``; a species' APCER is ``apcer:<species>``, a reading ``bpcer_at_apcer:<target>``.
-
-    Raises:
-        RateError: the two do not hold the same presentations in the same order, or people are unknown.
-
-    """
-    same = len(first) == len(second) and np.array_equal(first.species, second.species)
-    if not same or not np.array_equal(first.bona_fide, second.bona_fide):
-        raise RateError("The two settings were not measured on the same presentations; score both on one index.")
-    if first.person is None or second.person is None or not np.array_equal(first.person, second.person):
-        raise RateError("A paired comparison needs the subject of every presentation; fill in the column.")
-    people = first.people or 0
-
-    def both(trials: Trials, threshold: float) -> Statistic:
-        assert trials.person is not None
-        at = error_statistic(trials, threshold, trials.person)
-        curve = curves.curve_statistic(trials, trials.person, targets)
-        return lambda weights: {**at(weights), **curve(weights)}
-
-    statistics = both(first, first_threshold), both(second, second_threshold)
-    return paired_difference(*statistics, people, width=len(first), draws=draws, seed=seed, level=level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ anybody's scores can be judged by the same rules, and ours re-checked by others.
 from __future__ import annotations
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +101,7 @@ def write_scores(table: ScoreTable, path: Path) -> None:
 
 
 def read_scores(path: Path) -> ScoreTable:
-    """Read a score file.
+    """Read a score file, plain or compressed (``.csv.gz``).
 
     Raises:
         ScoreFileError: the file is missing, empty or not a CSV, lacks a column, has an unknown label, a
@@ -107,10 +109,11 @@ def read_scores(path: Path) -> ScoreTable:
 
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             rows = list(_parse(stream, path))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ScoreFileError(f"{path}: cannot be read as a CSV in UTF-8 ({reason}); check the file.") from None
     if not rows:
         raise ScoreFileError(f"{path}: has no scores in it; give one row a presentation.")

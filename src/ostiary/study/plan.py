@@ -1,0 +1,173 @@
+"""A study is a TOML file: arms x held-out parts x seeds. This file reads it and lists its cells.
+
+::
+
+    name = "ablation"
+    protocol = "leave_out"                         # in_domain, leave_out, unseen_species
+    held_out = [["msu_mfsd", "nuaa"], ["selfie_vn"]]
+    judged_on = ["train", "development"]           # splits of the held-out rows; never "test" to choose by
+    seeds = [0]
+    words = ["HHH", "LLL"]
+    baseline = "ours"
+
+    [arms.ours]
+    recipe = "strangers"
+
+    [arms.no_teacher]
+    recipe = "strangers"
+    change = { teacher_weight = 0.0 }
+
+    [arms.minifasnet]
+    peers = ["minifasnet_v2", "minifasnet_v1se"]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ostiary.errors import ConfigurationError
+from ostiary.training.recipe import Recipe
+from ostiary.training.recipe import recipe as named
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Protocol = Literal["in_domain", "leave_out", "unseen_species"]
+Split = Literal["train", "development", "test"]
+
+
+class Arm(BaseModel):
+    """One way of doing it: a recipe with changes, or deployed networks of others, which are not trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str | None = None
+    change: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the recipe that differ; records inside it may be changed in part."""
+    peers: tuple[str, ...] = ()
+    """Names of ``reports/peers.py``; several are averaged."""
+    extra: tuple[str, ...] = ()
+    """Data sets of the study's ``extra`` that join this arm's training."""
+    seeds: tuple[int, ...] | None = None
+    """Other seeds than the study's."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Arm:
+        if (self.recipe is None) == (not self.peers):
+            raise ValueError("an arm has either a recipe or peers")
+        if self.peers and (self.change or self.extra):
+            raise ValueError("peers are not trained: no change, no extra data")
+        return self
+
+    def resolved(self) -> Recipe | None:
+        """The recipe with its changes; None for peers. ConfigurationError if they do not fit together."""
+        if self.recipe is None:
+            return None
+        try:
+            return Recipe.model_validate(_merged(named(self.recipe).model_dump(), self.change))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(
+                f"The recipe {self.recipe!r} cannot be changed so: {place}: {first['msg']}."
+            ) from None
+
+
+class Study(BaseModel):
+    """The whole plan, as its file says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str = ""
+    protocol: Protocol
+    held_out: tuple[tuple[str, ...], ...] = ((),)
+    """Each entry is held out together: data sets (leave_out) or beginnings of species' names (unseen_species)."""
+    judged_on: tuple[Split, ...] = ("test",)
+    seeds: tuple[int, ...] = (0,)
+    words: tuple[str, ...] = ("HHH", "LLL")
+    baseline: str | None = None
+    """The arm that the table compares all others with."""
+    extra: tuple[str, ...] = ()
+    """Data sets that only the arms that name them learn from; never judged."""
+    keep_scores: bool = False
+    """Whether score files go to the results; otherwise they stay with the runs."""
+    arms: dict[str, Arm]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Study:
+        if (self.protocol == "in_domain") != (self.held_out == ((),)):
+            raise ValueError("in_domain holds nothing out; the other protocols must name held_out")
+        if self.baseline is not None and self.baseline not in self.arms:
+            raise ValueError(f"the baseline {self.baseline!r} is not among the arms")
+        for name, arm in self.arms.items():
+            unknown = sorted(set(arm.extra) - set(self.extra))
+            if unknown:
+                raise ValueError(
+                    f"arm {name!r} wants the extra data {unknown[0]!r}, which the study does not list"
+                )
+        return self
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell; all arms of one held-out part before the next, so that arms can be compared early."""
+        for held in self.held_out:
+            for name, arm in self.arms.items():
+                for seed in (0,) if arm.peers else arm.seeds or self.seeds:
+                    yield Cell(name, held, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training (or one scoring of peers) of a study."""
+
+    arm: str
+    held_out: tuple[str, ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The cell's name in file names: arm, what is held out, seed."""
+        parts = [self.arm, "+".join(self.held_out), str(self.seed)]
+        return "-".join(part for part in parts if part)
+
+
+def read_study(path: Path) -> Study:
+    """Read a plan.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or says something that there is not.
+
+    """
+    try:
+        study = Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"{path}: cannot be read as a study in TOML ({reason}).") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the study"
+        raise ConfigurationError(f"{path}: {place}: {first['msg']}.") from None
+    for arm in study.arms.values():
+        arm.resolved()
+    return study
+
+
+def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``change``; a record inside is merged, not replaced.
+
+    ``words`` is a table of its own: a change of it replaces it.
+    """
+    merged = dict(base)
+    for key, value in change.items():
+        known = merged.get(key)
+        whole = key == "words" or not (isinstance(value, Mapping) and isinstance(known, Mapping))
+        merged[key] = value if whole else _merged(known, value)  # type: ignore[arg-type]
+    return merged
