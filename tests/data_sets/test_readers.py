@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ostiary.data import casia_fasd, celeba_spoof, folder, nuaa, oulu_npu, replay_attack
+from ostiary.data import casia_fasd, celeba_spoof, folder, identity_shards, nuaa, oulu_npu, replay_attack
 from ostiary.data.index import Index
 from ostiary.data.layout import carve
 from ostiary.data.readers import READERS, read_layout
 from ostiary.errors import DataIndexError
+from ostiary.faces.crops import TEMPLATE
 from ostiary.faces.detector import Box
 
 
@@ -299,6 +300,61 @@ def test_nuaa_broken(nuaa_root: Path, tmp_path_factory: pytest.TempPathFactory) 
         (empty / name).mkdir()
     with pytest.raises(DataIndexError, match="no pictures"):
         nuaa.read(empty)
+
+
+# Aligned faces in shards
+
+SHARDS = """path,shard,identity,split,source
+7/000.webp,train-00.tar,7,train,wild
+7/001.webp,extra.tar,7,extra,wild
+u/000.webp,unlabelled.tar,-1,unlabelled,adults
+c/000.webp,train-01.tar,3,train,cfp
+s/000.webp,synthetic.tar,-1,unlabelled,stylegan2-samples
+9/000.webp,validation.tar,9,validation,wild
+"""
+
+
+def test_identity_shards_are_bona_fide_photographs(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text(SHARDS)
+    index = identity_shards.read(tmp_path)
+    assert [(s.path, s.subject, s.split) for s in index] == [
+        ("7/000.webp", "7", "train"),
+        ("7/001.webp", "7", "train"),
+        ("u/000.webp", "", "train"),
+        ("9/000.webp", "9", "development"),
+    ]
+    assert by(index, "label", "species", "dataset", "capture") == {("bona_fide", "", "identity", ""): 4}
+    assert {sample.box for sample in index} == {identity_shards.FACE}
+    index.check_disjoint()
+
+
+def test_identity_shards_with_black_wedges_come_on_request(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text(SHARDS)
+    added = set(identity_shards.read(tmp_path, cut=True)) - set(identity_shards.read(tmp_path))
+    assert [s.path for s in added] == ["c/000.webp"]
+
+
+def test_the_box_of_aligned_faces_lies_around_their_landmarks() -> None:
+    x, y, width, height = identity_shards.FACE
+    assert ((x, y) < TEMPLATE).all()
+    assert ((x + width, y + height) > TEMPLATE).all()
+    assert x + width / 2 == pytest.approx(TEMPLATE[:, 0].mean(), abs=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,identity,split,source\n7/0.webp,7,train,wild\n", "missing column shard"),
+        (SHARDS + "8/0.webp,validation.tar,8,valid,wild\n", "line 8: needs a path"),
+        (SHARDS + "8/0.webp,validation.tar,,train,wild\n", "line 8: needs a path, an identity"),
+        (SHARDS + "8/0.webp,validation.tar\n", "line 8: needs"),
+        (SHARDS.splitlines()[0], "no photographs"),
+    ],
+)
+def test_identity_shards_broken(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "index.csv").write_text(text)
+    with pytest.raises(DataIndexError, match=words):
+        identity_shards.read(tmp_path)
 
 
 # A folder of one's own

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from ostiary.data.index import Index
+from ostiary.data.index import Index, Sample
 from ostiary.data.pictures import open_pictures
 from ostiary.data.synthetic import synthesize
-from ostiary.errors import DataIndexError, InputError
+from ostiary.errors import DataIndexError, InputError, WeightsError
+from ostiary.faces.detector import Box
 from ostiary.faces.preprocess import Preprocess
+from ostiary.images import read_image
+from ostiary.networks.mobilenet_v2 import pta_mobilenet_v2
+from ostiary.networks.registry import LIVENESS
 from ostiary.training.augment import Augmentation
+from ostiary.training.batches import LabelledWindows
+from ostiary.training.checkpoint import load_tensors
+from ostiary.training.liveness import LivenessTask
 from ostiary.training.recipe import Recipe, changed, recipe
-from ostiary.training.run import RunSettings, load_model, train_liveness
+from ostiary.training.run import RunSettings, blend, load_model, train_liveness
 from ostiary.training.schedule import Schedule
 
 # A small network input keeps each of these runs at a few seconds.
@@ -35,6 +46,18 @@ SMALL = Recipe(
         epochs=3, batch=16, shards=2, learning_rate=1e-3, average=0.9, decay="cosine", warmup_steps=2
     ),
 )
+
+FULL = Recipe.model_validate(
+    {
+        **SMALL.model_dump(),
+        "name": "full",
+        "objective": {"focal": 2, "patch_weight": 0.3, "contrast_weight": 0.5, "domain_weight": 0.5},
+        "dial": {"rule": "sandwich", "letters": "HLB", "distil": 1.0},
+        "simulated": 0.5,
+        "style_mix": {"probability": 0.5},
+    }
+)
+"""All options that go together."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +113,9 @@ def test_workers_do_not_change_the_curve(data: Path, tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_where_its_last_epoch_ended(data: Path, tmp_path: Path) -> None:
     whole = train(data, tmp_path / "whole")
     killed = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, __file__, str(data), str(killed), "1"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(data), str(killed), "1", "small"], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not (killed / "checkpoint.safetensors").exists():
         assert process.poll() is None, "the run ended before it could be killed"
@@ -104,13 +129,65 @@ def test_a_killed_run_goes_on_where_its_last_epoch_ended(data: Path, tmp_path: P
     assert [row["word"] for row in resumed] == [row["word"] for row in whole]
 
 
-def test_two_processes_walk_the_curve_of_one(data: Path, tmp_path: Path) -> None:
+def test_heads_are_checkpointed_and_are_no_part_of_the_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(data, tmp_path / "whole", FULL)
+    assert set(load_model(tmp_path / "whole" / "model.safetensors").network.state_dict()) == set(
+        LIVENESS[FULL.network]().state_dict()
+    )
+    validate = LivenessTask.validate
+    monkeypatch.setattr(LivenessTask, "validate", interrupting(validate, after=1))
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "halves", FULL)
+    monkeypatch.setattr(LivenessTask, "validate", validate)
+    tensors, record = load_tensors(tmp_path / "halves" / "checkpoint.safetensors")
+    assert record["steps"] == 3
+    assert {"network/discriminator.0.weight", "average/module.projection.2.bias"} <= set(tensors)
+    resumed = train(data, tmp_path / "halves", FULL)
+    assert losses(resumed) == losses(whole)
+    assert [row["word"] for row in resumed] == [row["word"] for row in whole]
+    with pytest.raises(WeightsError, match="of another recipe"):
+        train(data, tmp_path / "halves", SMALL)
+
+
+def interrupting(validate: Callable[..., dict[str, float]], after: int) -> Callable[..., dict[str, float]]:
+    """A validation that breaks off when it is asked once more than ``after`` times."""
+    asked = iter(range(after))
+
+    def validating(*arguments: object) -> dict[str, float]:
+        if next(asked, None) is None:
+            raise KeyboardInterrupt
+        return validate(*arguments)
+
+    return validating
+
+
+def test_going_back_all_the_way_is_where_the_trunk_was(pictures: Path) -> None:
+    recipe = SMALL.model_copy(update={"blend": 1.0})
+    torch.manual_seed(0)
+    network, start = pta_mobilenet_v2(), pta_mobilenet_v2()
+    trained = copy.deepcopy(network.state_dict())
+    face = read_image(pictures / "astronaut.png")[:256, 100:356]
+    windows = [(face, Box(60, 30, 120, 150))] * 2
+    rows = [Sample("a", "bona_fide"), Sample("b", "attack", "print")]
+    data = LabelledWindows(windows, rows, np.full(2, np.nan, np.float32))  # type: ignore[arg-type]
+    blend(network, start.state_dict(), recipe, data)
+    weights = dict(network.named_parameters())
+    goal = dict(start.named_parameters())
+    for name, value in weights.items():
+        assert torch.equal(value, trained[name] if name.startswith("classifier.") else goal[name])
+    assert not torch.equal(network.bn1.running_mean, trained["bn1.running_mean"])
+
+
+@pytest.mark.parametrize("recipe", [SMALL, FULL], ids=["small", "full"])
+def test_two_processes_walk_the_curve_of_one(data: Path, tmp_path: Path, recipe: Recipe) -> None:
     """Same shards, other order of summation: float32 rounding alone may tell them apart (1e-3 of the loss)."""
-    one = losses(train(data, tmp_path / "one"))
+    one = losses(train(data, tmp_path / "one", recipe))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(data), str(tmp_path / "two"), "2"],
+        [*command, str(data), str(tmp_path / "two"), "2", recipe.name],
         env=environment,
         capture_output=True,
         text=True,
@@ -153,4 +230,5 @@ def test_a_recipe_that_needs_a_trunk_or_soft_targets_says_so(data: Path, tmp_pat
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), Path(sys.argv[2]), processes=int(sys.argv[3]), accelerator="cpu")
+    chosen = {"small": SMALL, "full": FULL}[sys.argv[4]]
+    train(Path(sys.argv[1]), Path(sys.argv[2]), chosen, processes=int(sys.argv[3]), accelerator="cpu")

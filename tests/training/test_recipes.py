@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ostiary.adaptive import PAPER_SAMPLING
 from ostiary.errors import ConfigurationError
 from ostiary.networks.registry import LIVENESS
-from ostiary.training.recipe import changed, recipe, recipes
+from ostiary.training.recipe import Recipe, changed, recipe, recipes
 from ostiary.training.schedule import Schedule
 
 
@@ -35,6 +35,40 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
 def test_a_typo_in_a_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         Schedule.model_validate({"epochs": 1, "learning_rate": 1e-3, "bach": 8})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mixup": 0.2, "objective": {"contrast_weight": 1.0}}, "mixed pictures have no class"),
+        ({"mixup": 0.2, "objective": {"domain_weight": 1.0}}, "mixed pictures have no class"),
+        ({"frozen_stages": 1}, "start from 'imagenet'"),
+        ({"blend": 0.5}, "start from 'imagenet'"),
+        ({"start": "imagenet", "frozen_stages": 4}, "less than or equal to 3"),
+        ({"dial": {"rule": "sandwhich"}}, "'paper' or 'sandwich'"),
+    ],
+)
+def test_settings_that_cannot_go_together_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Recipe.model_validate({**recipe("toy").model_dump(), **change})
+
+
+def test_all_settings_survive_a_record_and_a_change() -> None:
+    rich = Recipe.model_validate(
+        {
+            **recipe("strangers").model_dump(),
+            "objective": {"focal": 2, "alignment": "both"},
+            "dial": {"rule": "sandwich", "distil": 1.0},
+            "simulated": 0.3,
+            "clues": {"moire": 0.9},
+            "style_mix": {"probability": 0.5},
+            "frozen_stages": 2,
+            "blend": 0.2,
+        }
+    )
+    assert Recipe.model_validate_json(rich.model_dump_json()) == rich
+    assert changed(rich, network="mobilenet_v2", epochs=3).clues == rich.clues
+    assert rich.clues.moire == 0.9
 
 
 def test_the_baseline_is_the_same_recipe_with_another_network() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ostiary.data import casia_fasd, celeba_spoof, folder, nuaa, oulu_npu, packs, replay_attack
+from ostiary.data import casia_fasd, celeba_spoof, folder, identity_shards, nuaa, oulu_npu, packs, replay_attack
 from ostiary.data.index import Index
 from ostiary.errors import DataIndexError
 
@@ -13,6 +13,7 @@ READERS: Mapping[str, Callable[[Path], Index]] = MappingProxyType(
         "casia_fasd": casia_fasd.read,
         "celeba_spoof": celeba_spoof.read,
         "folder": folder.read,
+        "identity_shards": identity_shards.read,
         "nuaa": nuaa.read,
         "oulu_npu": oulu_npu.read,
         "packs": packs.read,

@@ -117,9 +117,9 @@ class Study(BaseModel):
         return self
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell; all arms of one held-out part before the next, so that arms can be compared early."""
-        for held in self.held_out:
-            for name, arm in self.arms.items():
+        """Every cell, arm by arm in the plan's order: so that an idea is judged whole before the next begins."""
+        for name, arm in self.arms.items():
+            for held in self.held_out:
                 for seed in (0,) if arm.peers else arm.seeds or self.seeds:
                     yield Cell(name, held, seed)
 

@@ -56,10 +56,20 @@ def unpack(
     optimiser: torch.optim.Optimizer,
     average: nn.Module | None,
 ) -> None:
-    """Put back what ``pack`` took."""
-    network.load_state_dict(_under(tensors, "network/"))
-    if average is not None:
-        average.load_state_dict(_under(tensors, "average/"))
+    """Put back what ``pack`` took.
+
+    Raises:
+        WeightsError: it was taken from another network, or from one with other heads.
+
+    """
+    try:
+        network.load_state_dict(_under(tensors, "network/"))
+        if average is not None:
+            average.load_state_dict(_under(tensors, "average/"))
+    except RuntimeError:
+        raise WeightsError(
+            "The checkpoint in this folder is of another recipe or version; train into another folder."
+        ) from None
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under(tensors, "optimiser/").items():
         index, key = name.split("/")

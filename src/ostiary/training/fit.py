@@ -30,7 +30,12 @@ class Task(Protocol, Generic[Shard]):
     """What the loop asks of that which is learnt."""
 
     network: nn.Module
+    """What is trained: with all that a checkpoint must hold."""
     steps_per_epoch: int
+
+    @property
+    def passes(self) -> int:
+        """How many losses each shard of this step has."""
 
     def batches(self, first_step: int, steps: int, shards: range) -> Iterator[list[Shard]]:
         """For each step from ``first_step`` on: these shards of its batch, in order."""
@@ -38,8 +43,8 @@ class Task(Protocol, Generic[Shard]):
     def begin_step(self, step: int) -> str:
         """Set the network for this step; a word for the log (the configuration)."""
 
-    def loss(self, network: nn.Module, shard: Shard, device: torch.device) -> Tensor:
-        """Mean loss of one shard."""
+    def losses(self, network: nn.Module, shard: Shard, device: torch.device) -> Iterator[Tensor]:
+        """The ``passes`` losses of one shard, each the mean over its pictures; their gradients add up."""
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Figures on development data; ``development_quality`` (higher is better) chooses the best epoch."""
@@ -152,10 +157,12 @@ def _step(
     total = torch.zeros((), device=fabric.device)
     for place, (number, shard) in enumerate(zip(shards, batch, strict=True)):
         torch.manual_seed(hash((seed, step, number)) % 2**63)  # drop-out that does not depend on the process
-        with fabric.no_backward_sync(network, enabled=place < len(batch) - 1):
-            loss = task.loss(network, shard, fabric.device) / len(batch)
-            fabric.backward(loss)
-        total += loss.detach()
+        losses = task.losses(network, shard, fabric.device)
+        for left in reversed(range(task.passes)):
+            with fabric.no_backward_sync(network, enabled=left > 0 or place < len(batch) - 1):
+                loss = next(losses) / len(batch)
+                fabric.backward(loss)
+            total += loss.detach()
     optimiser.step()
     return float(fabric.all_reduce(total, reduce_op="mean"))  # type: ignore[arg-type]
 

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ostiary.adaptive.configuration import WordSampler, blocks, configure
+from ostiary.adaptive.configuration import blocks, configure
 from ostiary.data.index import Sample
 from ostiary.faces.crops import loose_crop
 from ostiary.metrics.curve import auc, equal_error
 from ostiary.metrics.trials import Trials
+from ostiary.networks.mobilenet_v2 import MobileNetV2
+from ostiary.training.batches import LabelledWindows as LabelledWindows
+from ostiary.training.batches import Shard, batches, dataset_names
+from ostiary.training.dial import StepWords
+from ostiary.training.losses import contrast_classes, contrast_loss, domain_loss, verdict_loss
+from ostiary.training.mixing import Mixture
 from ostiary.training.recipe import Recipe
-from ostiary.training.sampling import SAMPLING
-from ostiary.training.windows import Windows
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """A part of a batch: inputs (N, 3, S, S), labels (N,) with 1 = bona fide, soft targets (N,) or NaN."""
-
-    inputs: Tensor
-    labels: Tensor
-    soft: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledWindows:
-    """Windows beside their samples, and the teachers' probability of bona fide (NaN: none)."""
-
-    windows: Windows
-    samples: Sequence[Sample]
-    soft: NDArray[np.float32]
+from ostiary.training.trainee import Seen, Trainee
 
 
 class LivenessTask:
@@ -47,7 +32,7 @@ class LivenessTask:
     def __init__(
         self,
         recipe: Recipe,
-        network: nn.Module,
+        network: MobileNetV2,
         train: LabelledWindows,
         development: LabelledWindows,
         *,
@@ -55,59 +40,115 @@ class LivenessTask:
         workers: int = 2,
     ) -> None:
         self.recipe = recipe
-        self.network = network
+        self.network: nn.Module = Trainee(
+            network,
+            recipe.objective,
+            recipe.style_mix,
+            recipe.frozen_stages,
+            datasets=len(dataset_names(train.samples)),
+        )
         self.steps_per_epoch = (recipe.epoch_pictures or len(train.samples)) // recipe.schedule.batch
         self._train = train
         self._development = development
         self._seed = seed
         self._workers = workers
-        self._words = WordSampler(recipe.words, seed) if blocks(network) else None
+        self._words_of = StepWords(recipe.dial, recipe.words, network, seed)
+        self._all_heavy = "H" * len(blocks(network))
+        self._words = [self._all_heavy]
+        self._reversal = 0.0
         self._development_crops: NDArray[np.uint8] | None = None
+
+    @property
+    def passes(self) -> int:
+        """Losses of each shard: one for each configuration word of the step."""
+        return len(self._words)
 
     def batches(self, first_step: int, steps: int, shards: range) -> Iterator[list[Shard]]:
         """Batches from ``first_step`` on, prepared ahead by worker processes."""
-        order = _Order(
-            self.recipe, self._train.samples, self._seed, self.steps_per_epoch, first_step, steps, shards
+        return batches(
+            self.recipe,
+            self._train,
+            seed=self._seed,
+            steps_per_epoch=self.steps_per_epoch,
+            steps=range(first_step, steps),
+            shards=shards,
+            workers=self._workers,
         )
-        loader: DataLoader[Any] = DataLoader(
-            _Crops(self.recipe, self._train, self._seed),
-            batch_sampler=order,
-            num_workers=self._workers,
-            collate_fn=_Collate(self.recipe, len(shards)),
-            prefetch_factor=4 if self._workers else None,
-        )
-        return iter(loader)
 
     def begin_step(self, step: int) -> str:
-        """Draw the step's configuration word."""
-        if self._words is None:
-            return ""
-        word = self._words.word(step)
-        configure(self.network, word)
-        return word
+        """Draw the step's configuration words; several are joined by ``+`` in the log."""
+        self._words = self._words_of(step)
+        done = step / (self.steps_per_epoch * self.recipe.schedule.epochs)
+        self._reversal = 2 / (1 + math.exp(-10 * done)) - 1  # Ganin et al. 2016, as SSDG has it
+        return "+".join(self._words)
 
-    def loss(self, network: nn.Module, shard: Shard, device: torch.device) -> Tensor:
-        """Cross entropy with smoothed labels, mixed with the teachers' soft targets where there are any."""
-        inputs = shard.inputs.to(device, non_blocking=True, memory_format=torch.channels_last)
-        logits = network(inputs)
-        smoothing = self.recipe.label_smoothing
-        hard = functional.cross_entropy(
-            logits, shard.labels.to(device), label_smoothing=smoothing, reduction="none"
-        )
-        if not self.recipe.teacher_weight:
-            return hard.mean()
-        soft = shard.soft.to(device)
-        known = torch.isfinite(soft)
-        odds = logits[:, 1] - logits[:, 0]
-        taught = functional.binary_cross_entropy_with_logits(odds, soft.nan_to_num(0.5), reduction="none")
-        share = self.recipe.teacher_weight * known
-        return ((1 - share) * hard + share * taught).mean()
+    def losses(self, network: nn.Module, shard: Shard, device: torch.device) -> Iterator[Tensor]:
+        """The loss of each word in turn; a pass is made when its loss is asked for, so that one graph lives."""
+        shard = shard.to(device)
+        inputs = shard.inputs
+        mixture = None
+        if self.recipe.mixup:
+            mixture = Mixture.draw(self.recipe.mixup, len(inputs), device)
+            inputs = mixture(inputs)
+        heavy: Tensor | None = None
+        for word in self._words:
+            follows = self.recipe.dial.distil and word != self._all_heavy
+            if follows and heavy is None:
+                configure(self.network, self._all_heavy)
+                with torch.no_grad():
+                    heavy = _bona_fide(network(inputs, shard.labels, self._reversal))
+            configure(self.network, word)
+            seen: Seen = network(inputs, shard.labels, self._reversal)
+            if word == self._all_heavy:
+                heavy = _bona_fide(seen)
+            yield self._loss(seen, shard, mixture, heavy if follows else None)
+
+    def _loss(self, seen: Seen, shard: Shard, mixture: Mixture | None, heavy: Tensor | None) -> Tensor:
+        """All that the recipe's objective asks for, of one pass."""
+        objective = self.recipe.objective
+        loss = self._verdict(seen.logits, shard.labels, shard.soft, mixture, heavy)
+        if seen.patches is not None:
+            share = objective.patch_weight
+            loss = (1 - share) * loss + share * self._patches(seen.patches, shard, mixture, heavy)
+        if seen.projected is not None:
+            classes = contrast_classes(shard.labels, shard.datasets, shard.species, objective.alignment)
+            contrast = contrast_loss(seen.projected, classes, objective.temperature)
+            loss = loss + objective.contrast_weight * contrast
+        if seen.domains is not None:
+            adverse = domain_loss(seen.domains, shard.labels, shard.datasets, objective.alignment)
+            loss = loss + objective.domain_weight * adverse
+        return loss
+
+    def _verdict(
+        self, logits: Tensor, labels: Tensor, soft: Tensor, mixture: Mixture | None, heavy: Tensor | None
+    ) -> Tensor:
+        """Cross entropy with smoothed labels, mixed with teachers and all-heavy where there are any."""
+        recipe = self.recipe
+
+        def loss(labels: Tensor, soft: Tensor) -> Tensor:
+            followed = [(soft, recipe.teacher_weight)] if recipe.teacher_weight else []
+            if heavy is not None:
+                followed.append((heavy, recipe.dial.distil))
+            return verdict_loss(
+                logits, labels, followed, smoothing=recipe.label_smoothing, focal=recipe.objective.focal
+            )
+
+        if mixture is None:
+            return loss(labels, soft)
+        others = mixture.others
+        return mixture.share * loss(labels, soft) + (1 - mixture.share) * loss(labels[others], soft[others])
+
+    def _patches(self, patches: Tensor, shard: Shard, mixture: Mixture | None, heavy: Tensor | None) -> Tensor:
+        """The verdict's loss at every place: each is to answer as the whole picture is."""
+        losses = [self._verdict(place, shard.labels, shard.soft, mixture, heavy) for place in patches.unbind(1)]
+        return torch.stack(losses).mean()
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Mean over the development data sets of AUC and EER, for the words at both ends of the dial.
 
         One frame a recording: frames of one recording are near-duplicates.
         """
+        network = cast(Trainee, network).network
         places = one_a_recording(self._development.samples)
         if self._development_crops is None:
             self._development_crops = np.stack(
@@ -164,65 +205,6 @@ def by_dataset(samples: Sequence[Sample], scores: NDArray[np.float32]) -> tuple[
     return [auc(part) for part in complete], [equal_error(part)[0] for part in complete]
 
 
-class _Order(Sampler[list[tuple[int, int, int]]]):
-    """(step, place in the batch, sample) for this process's shards of each step."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        samples: Sequence[Sample],
-        seed: int,
-        per_epoch: int,
-        first: int,
-        steps: int,
-        shards: range,
-    ) -> None:
-        self._draw = SAMPLING[recipe.sampling]
-        self._samples, self._seed, self._per_epoch = samples, seed, per_epoch
-        self._steps = range(first, steps)
-        self._batch = recipe.schedule.batch
-        size = self._batch // recipe.schedule.shards
-        self._places = range(shards.start * size, shards.stop * size)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        drawn_for, chosen = -1, np.empty(0, np.int64)
-        for step in self._steps:
-            epoch, within = divmod(step, self._per_epoch)
-            if epoch != drawn_for:
-                count = self._per_epoch * self._batch
-                drawn_for, chosen = epoch, self._draw(self._samples, count, self._seed, epoch)
-            start = within * self._batch
-            yield [(step, place, int(chosen[start + place])) for place in self._places]
-
-
-class _Crops(Dataset[tuple[NDArray[np.uint8], int, float]]):
-    """Augmented crops, each drawn from (seed, step, place) alone."""
-
-    def __init__(self, recipe: Recipe, data: LabelledWindows, seed: int) -> None:
-        self._recipe, self._data, self._seed = recipe, data, seed
-
-    def __getitem__(self, key: tuple[int, int, int]) -> tuple[NDArray[np.uint8], int, float]:
-        step, place, sample = key
-        rng = np.random.default_rng([self._seed, step, place])
-        window, box = self._data.windows[sample]
-        crop = self._recipe.augmentation.crop(window, box, self._recipe.preprocess, rng)
-        bona_fide = self._data.samples[sample].label == "bona_fide"
-        return crop, int(bona_fide), float(self._data.soft[sample])
-
-
-@dataclass(frozen=True, slots=True)
-class _Collate:
-    recipe: Recipe
-    shards: int
-
-    def __call__(self, items: list[tuple[NDArray[np.uint8], int, float]]) -> list[Shard]:
-        size = len(items) // self.shards
-        return [self._shard(items[start : start + size]) for start in range(0, len(items), size)]
-
-    def _shard(self, items: list[tuple[NDArray[np.uint8], int, float]]) -> Shard:
-        crops, labels, soft = zip(*items, strict=True)
-        inputs = torch.from_numpy(self.recipe.preprocess.normalise(np.stack(crops)))
-        return Shard(inputs, torch.tensor(labels), torch.tensor(soft, dtype=torch.float32))
+def _bona_fide(seen: Seen) -> Tensor:
+    """Probability of bona fide (N,), to be followed and not to be moved."""
+    return torch.softmax(seen.logits.detach(), 1)[:, 1]

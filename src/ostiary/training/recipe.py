@@ -6,12 +6,16 @@ import importlib
 import pkgutil
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from ostiary.adaptive.configuration import PAPER_SAMPLING
 from ostiary.errors import ConfigurationError
 from ostiary.faces.preprocess import Preprocess
 from ostiary.training.augment import Augmentation
+from ostiary.training.clues import Clues
+from ostiary.training.dial import Dial
+from ostiary.training.losses import Objective
+from ostiary.training.mixing import StyleMix
 from ostiary.training.schedule import Schedule
 
 
@@ -36,6 +40,26 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     teacher_weight: float = Field(default=0.0, ge=0, le=1)
     """Share of the loss that follows the teachers' soft targets instead of the labels."""
+    objective: Objective = Objective()
+    dial: Dial = Dial()
+    simulated: float = Field(default=0.0, ge=0, le=1)
+    """Share of the attacks drawn whose place a bona fide face with painted ``clues`` takes (``batches.py``)."""
+    clues: Clues = Clues()
+    style_mix: StyleMix = StyleMix()
+    mixup: float = Field(default=0.0, ge=0)
+    """Strength of mixup (Zhang et al. 2018): pictures and losses mixed by a share from Beta(mixup, mixup)."""
+    frozen_stages: int = Field(default=0, ge=0, le=3)
+    """The stem and so many stages keep the trunk's weights; the fourth holds the first adaptive block."""
+    blend: float = Field(default=0.0, ge=0, le=1)
+    """After training, the trunk's weights go back towards those it started from by this share (WiSE-FT)."""
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Recipe:
+        if self.mixup and (self.objective.contrast_weight or self.objective.domain_weight):
+            raise ValueError("mixed pictures have no class or data set: use mixup, or contrast and domain losses")
+        if self.start == "scratch" and (self.frozen_stages or self.blend):
+            raise ValueError("frozen_stages and blend keep what a trunk knows: start from 'imagenet'")
+        return self
 
 
 def recipes() -> dict[str, Recipe]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import subprocess
@@ -9,22 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ostiary.adaptive.configuration import blocks
+from ostiary.adaptive.recalibrate import apply_statistics, recalibrate_mixture
 from ostiary.data.index import Index
 from ostiary.data.pictures import PictureStore
 from ostiary.errors import DataIndexError, InputError
 from ostiary.faces.crops import loose_crop
-from ostiary.networks.mobilenet_v2 import adapt, mobilenet_v2
+from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt, mobilenet_v2
 from ostiary.networks.pretrained import load_trunk
 from ostiary.networks.registry import LIVENESS
+from ostiary.training.allocator import keep_freed_memory
+from ostiary.training.batches import LabelledWindows
 from ostiary.training.checkpoint import load_tensors, save_tensors
 from ostiary.training.fit import fit, make_fabric
-from ostiary.training.liveness import LabelledWindows, LivenessTask
+from ostiary.training.liveness import LivenessTask
 from ostiary.training.recipe import Recipe
 from ostiary.training.sampling import balanced
 from ostiary.training.soft_targets import read_soft_targets
@@ -88,14 +93,19 @@ def train_liveness(
         train = load_split(recipe, index, "train", pictures, settings.cache, soft, report)
         development = load_split(recipe, index, "development", pictures, settings.cache, None, report)
     network = build_network(recipe, settings.trunk, train)
+    start = copy.deepcopy(network.state_dict()) if recipe.blend else {}
     task = LivenessTask(recipe, network, train, development, seed=settings.seed, workers=settings.workers)
     fabric = make_fabric(
         processes=settings.processes, accelerator=settings.accelerator, precision=settings.precision
     )
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     fabric.launch()
-    network, history = fit(
+    _, history = fit(
         task, recipe.schedule, settings.out, fabric=fabric, seed=settings.seed, resume=settings.resume
     )
+    if recipe.blend:
+        blend(network, start, recipe, train)
     path = settings.out / "model.safetensors"
     if fabric.is_global_zero:
         record = {
@@ -127,16 +137,31 @@ def load_model(path: Path) -> TrainedModel:
     return TrainedModel(network.eval(), recipe, record)
 
 
-def build_network(recipe: Recipe, trunk: Path | None, train: LabelledWindows) -> nn.Module:
+def build_network(recipe: Recipe, trunk: Path | None, train: LabelledWindows) -> MobileNetV2:
     """The recipe's network, from scratch or from the trunk (its BatchNorm measured on training faces)."""
     if recipe.start == "scratch":
-        return LIVENESS[recipe.network](dropout=recipe.dropout)
+        return cast(MobileNetV2, LIVENESS[recipe.network](dropout=recipe.dropout))
     assert trunk is not None, "checked before anything was loaded"
     stock = mobilenet_v2(dropout=recipe.dropout)
     load_trunk(stock, trunk, calibration_batches(recipe, train, pictures=512))
     if recipe.network == "mobilenet_v2":
         return stock
     return adapt(stock, light_init="copy-first")
+
+
+def blend(network: nn.Module, start: dict[str, Tensor], recipe: Recipe, train: LabelledWindows) -> None:
+    """Move the weights back towards ``start`` by the recipe's ``blend``, in place (WiSE-FT, Wortsman et al. 2022).
+
+    The classifier stays: it started from nothing. BatchNorm statistics do not mix as weights do, so they are
+    measured afresh on training faces.
+    """
+    with torch.no_grad():
+        for name, weights in network.named_parameters():
+            if not name.startswith("classifier."):
+                weights.lerp_(start[name], recipe.blend)
+    words = recipe.words if blocks(network) else {"": 1.0}
+    pictures = calibration_batches(recipe, train, pictures=512)
+    apply_statistics(network, recalibrate_mixture(network, words, pictures))
 
 
 def calibration_batches(
