@@ -6,8 +6,6 @@ place in the run alone: not on the process, the worker, or an interruption.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ostiary.faces.crops import loose_crop
 from ostiary.faces.detector import Box
 from ostiary.faces.preprocess import Preprocess
+from ostiary.training.recapture import compressed
 
 Crop = NDArray[np.uint8]
 
@@ -60,7 +59,7 @@ class Augmentation(BaseModel):
         crop = self._colours(crop, rng)
         crop = self._sensor(crop, rng)
         if rng.random() < self.jpeg:
-            crop = _through_jpeg(crop, quality=int(rng.integers(25, 96)))
+            crop = compressed(crop, quality=int(rng.integers(25, 96)))
         if rng.random() < self.erase:
             crop = _erased(crop, rng)
         return crop
@@ -126,12 +125,6 @@ def _tight(picture: Crop, box: Box, rng: np.random.Generator) -> tuple[Crop, Box
     x, y = max(0, int(box.x - left)), max(0, int(box.y - top))
     window = picture[y : int(box.y + box.height + bottom) + 1, x : int(box.x + box.width + right) + 1]
     return window, Box(box.x - x, box.y - y, box.width, box.height)
-
-
-def _through_jpeg(crop: Crop, quality: int) -> Crop:
-    stream = io.BytesIO()
-    Image.fromarray(crop).save(stream, "JPEG", quality=quality)
-    return np.asarray(Image.open(stream).convert("RGB"))
 
 
 def _erased(crop: Crop, rng: np.random.Generator) -> Crop:
