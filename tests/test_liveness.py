@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from ostiary import ImageCheck, Liveness, read_image
 from ostiary.errors import ConfigurationError, ImageError
@@ -61,10 +61,61 @@ def test_no_face_is_not_accepted(liveness: Liveness) -> None:
 
 def test_a_small_face_is_not_measured_and_not_accepted(pictures: Path) -> None:
     check = Liveness(threshold=0.0, smallest_face=10_000).check(pictures / "astronaut.png")
-    assert [(face.liveness, face.accepted, face.reason) for face in check.faces] == [
-        (None, False, "face_too_small")
-    ]
+    assert [(face.liveness, face.accepted, face.reason) for face in check.faces] == [(None, False, "too_small")]
     assert check.to_dict()["faces"][0]["liveness"] is None
+    ungated = Liveness(threshold=0.0, smallest_face=10_000, quality=None).check(pictures / "astronaut.png")
+    assert [(face.liveness, face.causes, face.quality) for face in ungated.faces] == [(None, ("too_small",), None)]
+
+
+def spoiled(portrait: np.ndarray) -> dict[str, np.ndarray]:
+    """By cause, a picture of the same person that has it."""
+    picture = Image.fromarray(portrait)
+    small = picture.resize([side // 4 for side in picture.size], Image.Resampling.BOX)
+    return {
+        "too_small": np.asarray(small),
+        "too_dark": (portrait * 0.1).astype(np.uint8),
+        "too_bright": np.clip(portrait * 2.2 + 40.0, 0, 255).astype(np.uint8),
+        "blurred": np.asarray(picture.filter(ImageFilter.GaussianBlur(6))),
+    }
+
+
+def test_a_living_person_gets_a_reason_in_place_of_a_verdict(pictures: Path) -> None:
+    """At threshold 0 all that is judged is accepted: what is refused is refused by the gate."""
+    portrait = read_image(pictures / "astronaut.png")
+    gated, ungated = Liveness(threshold=0.0), Liveness(threshold=0.0, quality=None, smallest_face=0)
+    assert gated.check(portrait).accepted
+    for cause, image in spoiled(portrait).items():
+        (face,) = gated.check(image).faces
+        assert (face.liveness, face.accepted, face.reason, face.causes) == (None, False, cause, (cause,))
+        assert face.quality is not None
+        assert face.to_dict()["quality"]["brightness"] == round(face.quality.brightness, 3)
+        assert ungated.check(image).accepted
+
+
+def test_the_gate_never_accepts_what_the_network_refuses(liveness: Liveness, pictures: Path) -> None:
+    ungated = Liveness(quality=None)
+    for name in ("astronaut.png", "grace_hopper.jpg"):
+        portrait = read_image(pictures / name)
+        for image in (portrait, *spoiled(portrait).values()):
+            for face, bare in zip(liveness.check(image).faces, ungated.check(image).faces, strict=True):
+                assert face.accepted <= bare.accepted
+                assert face.liveness in (None, pytest.approx(bare.liveness))
+
+
+def test_a_dark_door_says_so_even_where_no_face_can_be_found(liveness: Liveness) -> None:
+    night = np.full((240, 320, 3), 4, np.uint8)
+    check = liveness.check(night)
+    assert (check.accepted, check.faces, check.reason) == (False, (), "too_dark")
+    assert Liveness(quality=None).check(night).reason == "no_face"
+
+
+def test_one_good_face_is_judged_beside_one_that_is_not(pictures: Path) -> None:
+    names = ("astronaut.png", "grace_hopper.jpg")
+    bright, dark = (Image.open(pictures / name).convert("RGB").resize((400, 400)) for name in names)
+    both = np.concatenate([np.asarray(bright), np.asarray(dark) // 10], axis=1)
+    check = Liveness(threshold=0.0).check(both)
+    assert sorted(face.reason for face in check.faces) == ["bona_fide", "too_dark"]
+    assert (check.accepted, check.reason) == (False, "too_dark")
 
 
 @pytest.mark.parametrize("word", ["HHH", "LLL", "BLH"])

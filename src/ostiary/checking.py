@@ -80,7 +80,7 @@ def annotated(pixels: NDArray[np.uint8], check: ImageCheck) -> Image.Image:
         draw.rectangle((x, y, x + width, y + height), outline=colour, width=line)
         for px, py in face.face.landmarks:
             draw.ellipse((px - line, py - line, px + line, py + line), fill=colour)
-        score = "not measured" if face.liveness is None else f"{face.liveness:.2f}"
+        score = face.reason.replace("_", " ") if face.liveness is None else f"{face.liveness:.2f}"
         label = f"{'accepted' if face.accepted else 'refused'} {score}"
         left, top, right, bottom = draw.textbbox((x, y), label, font=font, anchor="lb")
         shift = (max(0.0, min(-left, 0) * -1), max(0.0, -top))  # keep the label inside the picture

@@ -1,12 +1,12 @@
 """The main job: a picture in, each face with its liveness and a decision out.
 
-detect -> loose crop -> network in the chosen configuration -> threshold stored with the weights.
-Whatever could not be measured is not accepted.
+detect -> quality -> loose crop -> network in the chosen configuration -> threshold stored with the weights.
+Whatever could not be measured is not accepted; a face that is too bad to be judged gets a reason of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from ostiary.errors import ConfigurationError
 from ostiary.faces.crops import loose_crop
 from ostiary.faces.detector import Face, FaceDetector
+from ostiary.faces.quality import Cause, Quality, QualityLimits, causes, measure, picture_causes
 from ostiary.images import read_image
 from ostiary.runtime.governor import Governor
 from ostiary.runtime.liveness import LivenessModel
 
-Reason = Literal["bona_fide", "presentation_attack", "face_too_small"]
+Reason = Literal["bona_fide", "presentation_attack"] | Cause
+
+_DEFAULT_LIMITS = QualityLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class CheckedFace:
     """One face and what was decided about it.
 
     ``liveness`` is in [0, 1], higher is more bona fide, or None if it was not measured; ``accepted`` is
-    true only if it was measured and reached ``threshold``.
+    true only if it was measured and reached ``threshold``. ``causes`` says what kept it from being measured,
+    the most helpful first, which is also the ``reason``; ``quality`` is None if no quality was asked for.
     """
 
     face: Face
@@ -36,6 +40,8 @@ class CheckedFace:
     threshold: float
     accepted: bool
     reason: Reason
+    causes: tuple[Cause, ...] = ()
+    quality: Quality | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; box as x, y, width, height and landmarks as x, y pairs, in pixels."""
@@ -47,15 +53,21 @@ class CheckedFace:
             "threshold": round(self.threshold, 6),
             "accepted": self.accepted,
             "reason": self.reason,
+            "causes": list(self.causes),
+            "quality": None if self.quality is None else self.quality.to_dict(),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCheck:
-    """All faces of one picture, largest first, and the configuration that judged them."""
+    """All faces of one picture, largest first, and the configuration that judged them.
+
+    ``causes`` says why there may be no face: a picture in the dark shows none.
+    """
 
     faces: tuple[CheckedFace, ...]
     configuration: str
+    causes: tuple[Cause, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -66,7 +78,7 @@ class ImageCheck:
     def reason(self) -> str:
         """Why the picture as a whole is accepted or not."""
         if not self.faces:
-            return "no_face"
+            return self.causes[0] if self.causes else "no_face"
         return next((face.reason for face in self.faces if not face.accepted), "bona_fide")
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,9 +102,10 @@ class Liveness:
         threshold: accept at or above this liveness; None for the threshold stored with the configuration.
         threads: CPU threads of the network and the detector.
         smallest_face: faces whose box is narrower, in pixels, are not judged and not accepted.
+        quality: what else a face must have to be judged; None judges every face that is large enough.
 
     Raises:
-        ConfigurationError: an unknown word, or both a word and a budget.
+        ConfigurationError: an unknown word, both a word and a budget, or an impossible limit.
         WeightsError: the weights cannot be used.
 
     """
@@ -106,6 +119,7 @@ class Liveness:
         threshold: float | None = None,
         threads: int = 1,
         smallest_face: float = 32,
+        quality: QualityLimits | None = _DEFAULT_LIMITS,
     ) -> None:
         if configuration is not None and budget_ms is not None:
             raise ConfigurationError(
@@ -116,6 +130,7 @@ class Liveness:
         self.model = LivenessModel(weights, threads=threads)
         self.detector = FaceDetector()
         self._smallest_face = smallest_face
+        self._limits = quality and replace(quality, face_width=max(quality.face_width, smallest_face))
         self._governor = None if budget_ms is None else Governor(self.model, budget_ms)
         default = self.model.metadata.default_configuration
         self._configuration = default if configuration is None else configuration
@@ -142,13 +157,24 @@ class Liveness:
         faces = self.detector.detect(pixels)
         word = self.configuration
         threshold = self.model.threshold(word).value if self._threshold is None else self._threshold
-        large = [face for face in faces if face.box.width >= self._smallest_face]
-        scores = iter(self._liveness(pixels, large, word))
+        qualities = [self._quality(pixels, face) for face in faces]
+        hindered = [self._causes(face, quality) for face, quality in zip(faces, qualities, strict=True)]
+        fit = [face for face, found in zip(faces, hindered, strict=True) if not found]
+        scores = iter(self._liveness(pixels, fit, word))
         checked = tuple(
-            _judged(face, next(scores) if face.box.width >= self._smallest_face else None, threshold)
-            for face in faces
+            _judged(face, None if found else next(scores), threshold, found, quality)
+            for face, found, quality in zip(faces, hindered, qualities, strict=True)
         )
-        return ImageCheck(checked, word)
+        of_picture = picture_causes(pixels, self._limits) if self._limits and not faces else ()
+        return ImageCheck(checked, word, of_picture)
+
+    def _quality(self, pixels: NDArray[np.uint8], face: Face) -> Quality | None:
+        return measure(pixels, face.box, face.landmarks) if self._limits else None
+
+    def _causes(self, face: Face, quality: Quality | None) -> tuple[Cause, ...]:
+        if self._limits and quality:
+            return causes(quality, self._limits)
+        return ("too_small",) if face.box.width < self._smallest_face else ()
 
     def _liveness(self, pixels: NDArray[np.uint8], faces: list[Face], word: str) -> list[float]:
         if not faces:
@@ -160,9 +186,9 @@ class Liveness:
         return [float(score) for score in self.model.liveness(crops, word)]
 
 
-def _judged(face: Face, liveness: float | None, threshold: float) -> CheckedFace:
+def _judged(
+    face: Face, liveness: float | None, threshold: float, found: tuple[Cause, ...], quality: Quality | None
+) -> CheckedFace:
     accepted = liveness is not None and bool(np.isfinite(liveness)) and liveness >= threshold
     reason: Reason = "bona_fide" if accepted else "presentation_attack"
-    if liveness is None:
-        reason = "face_too_small"
-    return CheckedFace(face, liveness, threshold, accepted, reason)
+    return CheckedFace(face, liveness, threshold, accepted, found[0] if found else reason, found, quality)

@@ -13,6 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ostiary.cli.app import app
+from ostiary.cli.rendering import WORDS
+from ostiary.faces.quality import CAUSES
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +49,10 @@ def test_check_prints_json_on_stdout_and_nothing_else(pictures: Path) -> None:
     (result,) = json.loads(done.stdout)
     assert result["accepted"] is True
     (face,) = result["faces"]
-    assert set(face) == {"box", "landmarks", "confidence", "liveness", "threshold", "accepted", "reason"}
+    assert set(face) == {
+        *("box", "landmarks", "confidence", "liveness", "threshold", "accepted"),
+        *("reason", "causes", "quality"),
+    }
     assert len(face["landmarks"]) == 5
 
 
@@ -62,6 +67,22 @@ def test_a_bad_file_is_one_sentence_and_the_batch_goes_on(pictures: Path, tmp_pa
     bad, good = json.loads(done.stdout)
     assert (bad["accepted"], bad["reason"]) == (False, "unreadable")
     assert good["accepted"] is True
+
+
+def test_a_dark_face_is_told_to_turn_on_a_light(pictures: Path, tmp_path: Path) -> None:
+    with Image.open(pictures / "astronaut.png") as portrait:
+        portrait.convert("RGB").point(lambda level: level // 10).save(tmp_path / "night.png")
+    done = run("check", tmp_path / "night.png", "--threshold", "0")
+    assert done.returncode == 1
+    assert "too dark: turn on" in done.stdout  # the rest of the sentence may be on the next line
+    done = run("check", tmp_path / "night.png", "--threshold", "0", "--no-quality", "--json")
+    assert done.returncode == 0
+    (face,) = json.loads(done.stdout)[0]["faces"]
+    assert (face["reason"], face["causes"], face["quality"]) == ("bona_fide", [], None)
+
+
+def test_every_reason_has_words() -> None:
+    assert {"bona_fide", "presentation_attack", "no_face", *CAUSES} == set(WORDS)
 
 
 def test_a_refused_picture_is_exit_code_1(tmp_path: Path) -> None:

@@ -149,6 +149,17 @@ def test_time_in_place_of_operations(run: Any, data: tuple[Path, Path], tmp_path
         run(*arguments)
 
 
+def test_the_quality_gate_leaves_faces_unanswered(run: Any, data: tuple[Path, Path], tmp_path: Path) -> None:
+    """Every picture of the data is of one grey level, and its face half as wide as the gate asks for."""
+    run("liveness", "--index", data[0], "--images", data[1], "--out", tmp_path / "out", "--quality")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    found = report["configurations"]["H"]
+    assert found["reasons"] == {"too_small": 24}
+    assert (found["bpnrr"], found["apnrr"]) == (1, {"print": 1})
+    assert report["header"]["quality"]["face_width"] == 32
+    assert "too_small 24" in (tmp_path / "out" / "report.md").read_text()
+
+
 def test_several_indexes_each_with_its_pictures(run: Any, data: tuple[Path, Path], tmp_path: Path) -> None:
     index, folder = data
     other = tmp_path / "other.csv"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from ostiary.cli import bench, check, data, evaluate, export, model, study, train, weights
+from ostiary.cli import bench, check, data, evaluate, export, model, pages, study, train, weights
 from ostiary.cli.console import err
 from ostiary.errors import OstiaryError
 
@@ -28,7 +28,12 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     ),
     "evaluate": (
         "Error rates with intervals, from pictures or from score files.",
-        {"liveness": evaluate.liveness, "scores": evaluate.scores},
+        {
+            "liveness": evaluate.liveness,
+            "scores": evaluate.scores,
+            "robustness": pages.robustness,
+            "pages": pages.pages,
+        },
     ),
     "study": ("Many trainings by one plan, and their table.", {"run": study.run, "table": study.table}),
     "export": ("From a trained network to a weights file.", {"liveness": export.liveness}),
@@ -42,6 +47,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
 }
 
 app.command("check")(check.check)
+app.command("explain")(pages.explain)
 for _name, (_help, _commands) in GROUPS.items():
     _group = typer.Typer(help=_help, no_args_is_help=True)
     for _command, _function in _commands.items():

@@ -35,9 +35,18 @@ def check(
         Path | None,
         typer.Option(help="Write the pictures with boxes and verdicts into this folder.", show_default=False),
     ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality/--no-quality",
+            help="Give a face that is too dark, blurred, turned away, ... that reason and no verdict.",
+        ),
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Find the faces in pictures and say of each whether it is bona fide or a presentation attack.
+
+    A face that is too bad to be judged is refused with a reason: too dark, blurred, turned away, ...
 
     Exit code 0: every picture accepted; 1: at least one refused; 2: at least one could not be read.
 
@@ -45,9 +54,13 @@ def check(
     """
     from ostiary.checking import check_files
     from ostiary.cli.rendering import check_table
+    from ostiary.faces.quality import QualityLimits
     from ostiary.liveness import Liveness
 
-    liveness = Liveness(weights, configuration=configuration, budget_ms=budget_ms, threshold=threshold)
+    limits = QualityLimits() if quality else None
+    liveness = Liveness(
+        weights, configuration=configuration, budget_ms=budget_ms, threshold=threshold, quality=limits
+    )
     results = check_files(liveness, images, annotate)
     for result in results:
         if result.error is not None:

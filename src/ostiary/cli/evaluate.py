@@ -43,6 +43,13 @@ def liveness(
         str | None,
         typer.Option(help="Only the rows of this split: train, development, test.", show_default=False),
     ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality",
+            help="Run the quality gate of `check`: a face that fails it has no answer, and its cause is counted.",
+        ),
+    ] = False,
     latency: Annotated[
         Path | None,
         typer.Option(help="Output of `bench liveness --json`, to plot error against time.", show_default=False),
@@ -54,12 +61,14 @@ def liveness(
 
     Example: ostiary evaluate liveness --index packs/nuaa.csv --images packs/nuaa.tar --split test --out eval
     """
+    from ostiary.faces.quality import QualityLimits
     from ostiary.reports.evaluation import evaluate_liveness
 
+    limits = QualityLimits() if quality else None
     with progress() as report_progress:
         report = evaluate_liveness(
             index, images, out_folder, configuration=configuration, threshold=threshold, weights=weights,
-            split=split, latency=latency, seed=seed, command=_command(), progress=report_progress,
+            split=split, quality=limits, latency=latency, seed=seed, command=_command(), progress=report_progress,
         )  # fmt: skip
     _show(report, out_folder, json)
 

@@ -12,9 +12,15 @@ from ostiary.checking import CheckedFile
 WORDS = {
     "bona_fide": "bona fide",
     "presentation_attack": "presentation attack",
-    "face_too_small": "face too small: come closer",
     "no_face": "no face found",
+    "too_small": "too small: come closer",
+    "too_dark": "too dark: turn on a light",
+    "too_bright": "too bright: step out of the strong light",
+    "cut_off": "cut off: move into the middle of the picture",
+    "blurred": "blurred: hold still, or wipe the lens",
+    "turned_away": "turned away: look into the camera",
 }
+"""What each reason means, and what the person at the camera can do about it."""
 
 
 def check_table(results: Sequence[CheckedFile]) -> Table:
@@ -28,7 +34,7 @@ def check_table(results: Sequence[CheckedFile]) -> Table:
             table.add_row(name, Text("error", "red"), "", "", "", "could not be read")
             continue
         if not result.check.faces:
-            table.add_row(name, Text("refused", "red"), "", "", "", WORDS["no_face"])
+            table.add_row(name, Text("refused", "red"), "", "", "", WORDS[result.check.reason])
         for face in result.check.faces:
             verdict = Text("accepted", "green") if face.accepted else Text("refused", "red")
             score = "" if face.liveness is None else f"{face.liveness:.3f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import ostiary
 from ostiary.data.index import Index
 from ostiary.data.pictures import open_pictures
 from ostiary.errors import ConfigurationError, DataIndexError
+from ostiary.faces.quality import QualityLimits
 from ostiary.reports.folder import replacing
 from ostiary.reports.liveness_report import Report, build_report
 from ostiary.reports.markdown import render
@@ -35,6 +37,7 @@ def evaluate_liveness(
     threshold: float | None = None,
     weights: Path | str | None = None,
     split: str | None = None,
+    quality: QualityLimits | None = None,
     latency: Path | None = None,
     seed: int = 0,
     command: str | None = None,
@@ -51,6 +54,7 @@ def evaluate_liveness(
         threshold: for all configurations; by default each has the one stored with the weights.
         weights: a weights file or a packaged name.
         split: judge these rows only ("train", "development", "test").
+        quality: judge only faces that have this; the others are non-responses with a cause.
         latency: JSON that ``ostiary bench liveness --json`` printed, for the plot of error against time.
         seed: of the bootstrap.
         command: what the user typed, stored in the report.
@@ -70,11 +74,12 @@ def evaluate_liveness(
     tables = []
     for path, store in zip(indexes, stores, strict=True):
         step = _step(progress, f"scoring {path.stem}")
-        tables.append(score(_rows(path, split), store, model, words, progress=step))
+        tables.append(score(_rows(path, split), store, model, words, quality=quality, progress=step))
     header = {
         "command": command,
         "model": _describe(model),
         "default_configuration": metadata.default_configuration,
+        "quality": quality and asdict(quality),
     }
     thresholds = _stored_thresholds(metadata, words) if threshold is None else dict.fromkeys(words, threshold)
     cost = _cost_by_time(latency) if latency else _cost_by_operations(metadata)

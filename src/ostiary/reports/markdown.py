@@ -17,12 +17,12 @@ def render(report: Report, plots: Sequence[str] = ()) -> str:
     name = ", ".join(report["header"]["data"])
     sections = [
         _head(report),
-        "## Data\n\n" + _table(_DATA, _data(words)),
-        "## At the threshold\n\n" + _AT_THRESHOLD + _table(_RATES, _rows(words, name, _rates)),
+        "## Data\n\n" + table(_DATA, _data(words)),
+        "## At the threshold\n\n" + _AT_THRESHOLD + table(_RATES, _rows(words, name, _rates)),
         "## Attack species\n\n" + _SPECIES + _species(words, name),
-        "## Readings of the curve\n\n" + _READ_OFF + _table(_READINGS, _rows(words, name, _readings)),
-        "## Without an answer\n\n" + _SILENT + _table(_SILENCE, _rows(_once(words), name, _silence)),
-        "## Where the thresholds come from\n\n" + _table(_ORIGINS, _origins(words)),
+        "## Readings of the curve\n\n" + _READ_OFF + table(_READINGS, _rows(words, name, _readings)),
+        "## Without an answer\n\n" + _SILENT + table(_SILENCE, _rows(_once(words), name, _silence)),
+        "## Where the thresholds come from\n\n" + table(_ORIGINS, _origins(words)),
         "## What these numbers can bear\n\n" + "\n".join(f"- {line}" for line in _bearing(words)),
     ]
     if plots:
@@ -42,7 +42,10 @@ _READ_OFF = (
     "all attacks; BPCER is read where the APCER of every species is at most 1, 5 and 10 %. "
     "A star: the rarest species has too few attacks to speak of that APCER.\n\n"
 )
-_SILENT = "No face found, or picture unreadable. Not part of the rates above; a door does not accept them.\n\n"
+_SILENT = (
+    "No face found, picture unreadable, or a face that the quality gate left unjudged (`--quality`). Not part of "
+    "the rates above; a door does not accept them.\n\n"
+)
 _DATA = ("data", "bona fide", "attacks", "people", "attacks by species")
 _RATES = (
     "configuration",
@@ -131,7 +134,7 @@ def _species(words: Mapping[str, Report], name: str) -> str:
     def cells(rates: Report) -> tuple[str, ...]:
         return tuple(_rate(rates, "apcer", kind) for kind in kinds)
 
-    return _table(("configuration", "data", *kinds), _rows(words, name, cells))
+    return table(("configuration", "data", *kinds), _rows(words, name, cells))
 
 
 def _origins(words: Mapping[str, Report]) -> Iterator[tuple[str, ...]]:
@@ -200,7 +203,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; bars and line breaks in its cells are made harmless."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

@@ -14,10 +14,14 @@ from ostiary.errors import DataIndexError, ImageError, InputError
 from ostiary.faces.crops import loose_crop
 from ostiary.faces.detector import Box, Face, FaceDetector
 from ostiary.faces.preprocess import Preprocess
+from ostiary.faces.quality import QualityLimits, causes, measure, picture_causes
 from ostiary.reports.scores import Scores, ScoreTable
 
 NO_FACE = "no_face"
 UNREADABLE = "unreadable"
+
+SAME_FACE = 0.3
+"""Intersection over union from which a detected face is that of the index: the detector's own measure."""
 
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in all)."""
@@ -45,7 +49,7 @@ class ScoredModel(Protocol):
 
 
 class Detects(Protocol):
-    """What finds a face where the index has no box."""
+    """What finds a face where the index has no box, and landmarks for the quality gate."""
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """The faces of an RGB picture (H, W, 3), largest first."""
@@ -58,14 +62,16 @@ def score(
     words: Sequence[str],
     detector: Detects | None = None,
     *,
+    quality: QualityLimits | None = None,
     batch: int = 64,
     progress: Progress | None = None,
 ) -> ScoreTable:
     """Score every sample of ``index`` under each of ``words``, all on the same crop.
 
     A sample without a box gets that of the largest face that ``detector`` finds (the packaged detector by
-    default). No face and unreadable pictures are non-responses with a reason, not errors. Never more than
-    ``batch`` crops are held.
+    default). No face and unreadable pictures are non-responses with a reason, not errors; with ``quality``,
+    so are faces that a limit excludes, their reason being the first cause (``faces/quality.py``). Never more
+    than ``batch`` crops are held.
 
     Raises:
         DataIndexError: the index is empty, or names pictures that are not there.
@@ -78,7 +84,7 @@ def score(
     preprocess = model.metadata.preprocess
     places: list[int] = []
     crops: list[NDArray[np.uint8]] = []
-    for place, crop in _crops(index, pictures, finder, preprocess):
+    for place, crop in _crops(index, pictures, finder, preprocess, quality):
         if isinstance(crop, str):
             reasons[place] = crop
         else:
@@ -93,6 +99,33 @@ def score(
     return ScoreTable({word: Scores(tuple(index), liveness[word], tuple(reasons)) for word in words})
 
 
+def find_face(image: NDArray[np.uint8], box: Box | None, detector: Detects) -> Face | None:
+    """The face that a sample means: what the detector finds there, as it does at a door.
+
+    With a box it is the face that overlaps it most, by at least ``SAME_FACE``; without, it is the largest.
+    """
+    faces = detector.detect(image)
+    if box is not None:
+        faces = [face for face in faces if _overlap(face.box, box) >= SAME_FACE]
+        faces.sort(key=lambda face: -_overlap(face.box, box))
+    return faces[0] if faces else None
+
+
+def hindrances(
+    image: NDArray[np.uint8], box: Box | None, face: Face | None, limits: QualityLimits
+) -> Sequence[str]:
+    """Why the face of a sample cannot be judged, as in ``Liveness.check``; empty if it can.
+
+    ``face`` is what ``find_face`` gave. Where it found nothing at the sample's box, that box is measured by
+    all that needs no landmarks.
+    """
+    if face is not None:
+        return causes(measure(image, face.box, face.landmarks), limits)
+    if box is not None:
+        return causes(measure(image, box), limits)
+    return picture_causes(image, limits) or (NO_FACE,)
+
+
 def _check_pictures(index: Index, pictures: PictureStore) -> None:
     if not len(index):
         raise DataIndexError("There is nothing to evaluate: the index has no rows, or the split is empty.")
@@ -105,23 +138,34 @@ def _check_pictures(index: Index, pictures: PictureStore) -> None:
 
 
 def _crops(
-    index: Index, pictures: PictureStore, detector: Detects, preprocess: Preprocess
+    index: Index,
+    pictures: PictureStore,
+    detector: Detects,
+    preprocess: Preprocess,
+    quality: QualityLimits | None,
 ) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
     """(place, crop) of each sample, or (place, reason) where there is no crop."""
     for place, sample in enumerate(index):
         try:
             image = pictures.image(sample.path)
-            box = sample.box or _largest_face(image, detector)
-            yield place, NO_FACE if box is None else loose_crop(image, box, preprocess)
+            # The gate measures what the detector finds; the crop keeps the box of the index, as without it.
+            face = find_face(image, sample.box, detector) if quality or not sample.box else None
+            found = hindrances(image, sample.box, face, quality) if quality else ()
+            box = sample.box or (face and face.box)
+            reason = next(iter(found), "" if box else NO_FACE)
+            yield place, loose_crop(image, box, preprocess) if box and not reason else reason
         except ImageError:
             yield place, UNREADABLE
         except InputError as error:
             raise _wrong_box(sample, error) from None
 
 
-def _largest_face(image: NDArray[np.uint8], detector: Detects) -> Box | None:
-    faces = detector.detect(image)
-    return faces[0].box if faces else None
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    along = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(across, 0.0) * max(along, 0.0)
+    return common / (one.width * one.height + other.width * other.height - common)
 
 
 def _wrong_box(sample: Sample, error: InputError) -> InputError:
