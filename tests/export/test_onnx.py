@@ -83,6 +83,19 @@ def test_a_specialised_session_is_the_plain_graph(
         assert found["", "Conv"] == found["com.microsoft", "FusedConv"] == 0
 
 
+@pytest.mark.parametrize(("word", "convolutions"), [("HHH", 28), ("LLL", 19), ("BBB", 37)])
+def test_a_session_behind_the_trunk_is_the_plain_rest(
+    files: dict[str, Path], form: str, word: str, convolutions: int, tmp_path: Path
+) -> None:
+    optimised = tmp_path / "optimised.onnx"
+    fixed = fixed_dimensions(word, from_trunk=True)
+    make_session(files[form], fixed_dimensions=fixed, optimised_copy=optimised)
+    found = operators(optimised)
+    assert found["", "If"] == found["", "BatchNormalization"] == found["", "Gather"] == 0
+    if uses_blocked_layout():
+        assert found[BLOCKED_DOMAIN, "Conv"] == convolutions
+
+
 def test_the_switchable_session_is_blocked_in_every_branch(
     files: dict[str, Path], form: str, tmp_path: Path
 ) -> None:

@@ -80,27 +80,34 @@ class Emitter:
         self._outer = outer
         self._constants: dict[tuple[int, float], str] = {}
 
-    def emit(self, module: nn.Module, scope: Scope, value: str) -> str:
+    def emit(self, module: nn.Module, scope: Scope, value: str, *, trunk: Scope | None = None) -> str:
         """Write a module of one input and one output into a scope; returns the output's name.
+
+        Args:
+            module: what to write.
+            scope: where to write it.
+            value: name of its input.
+            trunk: a scope of its own for what comes before the first adaptive block (see trunk.py).
 
         Raises:
             ConfigurationError: an operator that operators.py does not list.
 
         """
-        root = nn.Sequential(module)  # so that a lone layer is a leaf of the trace like any other
-        layers = dict(root.named_modules())
+        layers, graph = traced(module)
         values: dict[fx.Node, Any] = {}
-        graph = _Tracer().trace(root)
+        place = scope if trunk is None else trunk
         for node in graph.nodes:
             arguments = fx.node.map_arg(node.args, lambda argument: values[argument])
+            if adaptive_at(node, layers):
+                place = scope
             if node.op == "placeholder":
                 values[node] = value
             elif node.op == "call_module":
-                values[node] = self._layer(node, layers, scope, arguments[0])
+                values[node] = self._layer(node, layers, place, arguments[0])
             elif node.op == "output":
                 value = arguments[0]
             else:
-                values[node] = _operation(node, scope, arguments)
+                values[node] = _operation(node, place, arguments)
         return value
 
     def _layer(self, node: fx.Node, layers: Mapping[str, nn.Module], scope: Scope, value: str) -> str:
@@ -168,6 +175,17 @@ class Emitter:
         if conv.dilation != (1, 1):
             shape["dilations"] = list(conv.dilation)
         return scope.node("Conv", inputs, **shape, group=conv.groups)
+
+
+def traced(module: nn.Module) -> tuple[dict[str, nn.Module], fx.Graph]:
+    """The layers of a module by the names that its trace calls them, and the trace; blocks stay whole."""
+    root = nn.Sequential(module)  # so that a lone layer is a leaf of the trace like any other
+    return dict(root.named_modules()), _Tracer().trace(root)
+
+
+def adaptive_at(node: fx.Node, layers: Mapping[str, nn.Module]) -> bool:
+    """Whether a node of a trace is an adaptive block."""
+    return node.op == "call_module" and isinstance(layers[str(node.target)], Adaptive)
 
 
 class _Tracer(fx.Tracer):

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ostiary.adaptive import count
 from ostiary.export.card import Card, example_input, model_of, sealed
 from ostiary.export.switch import Switchboard
 from ostiary.export.tables import Statistics, affine_layers
+from ostiary.export.trunk import Trunk, has_trunk
 from ostiary.export.verify import check_export
 from ostiary.faces.preprocess import Preprocess
+from ostiary.runtime.container import TrunkRecord
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ def export_liveness(
     The network may be anything that torch.fx traces, made of the layers in operators.py and of
     :class:`ostiary.adaptive.Adaptive` blocks. The file takes ``input`` (batch, 3, S, S) and ``sel`` (see
     switch.py) and gives ``logits`` (batch, 2); :class:`ostiary.runtime.liveness.LivenessModel` reads it.
+    If the network has a trunk (trunk.py), the file also gives its activations and goes on from given ones.
 
     Args:
         net: the trained network; left as it is.
@@ -50,6 +55,7 @@ def export_liveness(
     net = copy.deepcopy(net).cpu().eval()
     model = liveness_model(net, card.preprocess, statistics)
     metadata = card.metadata(net, per_configuration=statistics is not None)
+    metadata = metadata.model_copy(update={"trunk": _trunk_record(net, card.preprocess)})
     content = sealed(model, metadata)
     difference = check_export(content, net, _samples(card, crops), statistics)
     path.write_bytes(content)
@@ -66,6 +72,14 @@ def liveness_model(
     model = model_of(graph)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _trunk_record(net: nn.Module, preprocess: Preprocess) -> TrunkRecord | None:
+    if not has_trunk(net):
+        return None
+    trunk, example = Trunk(net).eval(), example_input(preprocess)
+    with torch.no_grad():
+        return TrunkRecord(shape=tuple(trunk(example).shape[1:]), macs=count(trunk, example).macs)
 
 
 def _samples(card: Card, crops: NDArray[np.uint8] | None) -> NDArray[np.float32]:

@@ -7,6 +7,10 @@ Each block becomes two Ifs in sequence, so that letter B needs no second copy of
 The letters come from the extents of the input ``sel`` along each axis (L = 1, H = 2, B = 3): feed an array of
 that shape to choose per call, or fix the symbolic dimensions ``w0``, ``w1``, ... when the session is created,
 and the runtime folds the choice, the Ifs and the tables of batch normalisation away.
+
+The trunk, which all words share, stands in an If as well. Its activations are a second output, and an extent of
+3 more along the first axis of ``sel`` takes them from the input ``trunk`` instead of computing them. That input
+has an empty default, so that whoever does not ask for this need not feed it.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ from ostiary.adaptive import Adaptive, blocks
 from ostiary.errors import ConfigurationError
 from ostiary.export.graph import Emitter, Scope
 from ostiary.export.tables import Affine
-from ostiary.runtime.liveness import LETTER_EXTENT
+from ostiary.export.trunk import Trunk, has_trunk
+from ostiary.runtime.liveness import GIVEN, LETTER_EXTENT
 
 
 class Switchboard:
@@ -42,21 +47,29 @@ class Switchboard:
         self._affine = affine
         self._blocks = blocks(net)
         self._shapes = _output_shapes(net, self._blocks, example)
+        self._trunk = Scope("trunk/") if has_trunk(net) else None
         self._met = 0
         self._scope = Scope()
         self._emitter = Emitter(net, affine, self._block, self._scope)
 
     def graph(self) -> onnx.GraphProto:
-        """The graph ``input`` (batch, 3, S, S) [, ``sel``] -> ``logits`` (batch, classes)."""
+        """The graph ``input`` (batch, 3, S, S) [, ``sel``] [, ``trunk``] -> ``logits`` [, ``activations``]."""
+        with torch.no_grad():
+            classes = self._net(self._example).shape[1]
         inputs = [_value("input", TensorProto.FLOAT, ["batch", *self._example.shape[1:]])]
+        outputs = [_value("logits", TensorProto.FLOAT, ["batch", classes])]
         if self._blocks:
             axes: list[str | int] = [f"w{block}" for block in range(len(self._blocks))]
             inputs.append(_value("sel", TensorProto.UINT8, axes))
             self._read_selector(self._scope)
-        _name_last(self._scope, self._emitter.emit(self._net, self._scope, "input"), "logits")
-        with torch.no_grad():
-            classes = self._net(self._example).shape[1]
-        return self._scope.graph("ostiary", [_value("logits", TensorProto.FLOAT, ["batch", classes])], inputs)
+        if self._trunk is not None:
+            shape = self._trunk_shape()
+            inputs.append(_value("trunk", TensorProto.FLOAT, ["given", *shape]))
+            outputs.append(_value("activations", TensorProto.FLOAT, ["batch", *shape]))
+            self._scope.constant("trunk", np.zeros((0, *shape), np.float32))
+        logits = self._emitter.emit(self._net, self._scope, "input", trunk=self._trunk)
+        _name_last(self._scope, logits, "logits")
+        return self._scope.graph("ostiary", outputs, inputs)
 
     def _read_selector(self, scope: Scope) -> None:
         """Name the bool scalars ``light_k`` and ``heavy_k`` of every block, and the rows of the tables."""
@@ -67,6 +80,10 @@ class Switchboard:
         row = ""
         for block in range(len(self._blocks)):
             extent = scope.node("Gather", [extents, scope.constant(f"axis_{block}", np.array(block, np.int64))])
+            if block == 0 and self._trunk is not None:
+                shift = scope.constant("given", np.array(GIVEN, np.int64))
+                given = _name_last(scope, scope.node("Greater", [extent, shift]), "is_given")
+                extent = scope.node("Where", [given, scope.node("Sub", [extent, shift]), extent])
             is_heavy = scope.node("Equal", [extent, heavy_only])
             _name_last(scope, scope.node("Not", [is_heavy]), f"light_{block}")
             _name_last(scope, scope.node("Greater", [extent, light_only]), f"heavy_{block}")
@@ -84,7 +101,9 @@ class Switchboard:
                 "the export needs adaptive blocks that run in network order, none inside another."
             )
         self._met += 1
-        shape = ["batch", *self._shapes[index][1:]]
+        if index == 0 and self._trunk is not None:
+            value = self._computed_or_given(self._trunk, value)
+        shape: list[str | int] = ["batch", *self._shapes[index][1:]]
         with_light = Scope(f"light{index}/")
         light = self._emitter.emit(block.light, with_light, _blocked(with_light, value, shape))
         light_or_input = scope.node(
@@ -110,6 +129,20 @@ class Switchboard:
             then_branch=self._branch(with_heavy, heavy_or_mean, shape),
             else_branch=self._unchanged(f"light_only{index}/", light_or_input, shape),
         )
+
+    def _computed_or_given(self, trunk: Scope, computed: str) -> str:
+        shape: list[str | int] = ["batch", *self._trunk_shape()]
+        activations = self._scope.node(
+            "If",
+            ["is_given"],
+            then_branch=self._unchanged("given/", "trunk", shape),
+            else_branch=self._branch(trunk, computed, shape),
+        )
+        return _name_last(self._scope, activations, "activations")
+
+    def _trunk_shape(self) -> list[int]:
+        with torch.no_grad():
+            return list(Trunk(self._net)(self._example).shape[1:])
 
     def _branch(self, scope: Scope, output: str, shape: list[str | int]) -> onnx.GraphProto:
         return scope.graph(scope.prefix.rstrip("/"), [_value(output, TensorProto.FLOAT, shape)])

@@ -59,8 +59,50 @@ class ConfigurationRecord(BaseModel):
     development_error: float | None = None
 
 
+class TrunkRecord(BaseModel):
+    """The layers before the first adaptive block, where the file can go on from what they gave.
+
+    ``shape`` is that of their activations for one crop, ``macs`` their multiply-adds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[int, ...]
+    macs: int
+
+
+class Band(BaseModel):
+    """A cascade of two configuration words, and the answers of the first that go on to the second.
+
+    Refused if liveness by ``first`` is below ``low``, accepted if it is at least ``high``; everything between
+    is judged by ``second``. Two equal limits send nothing on, and a ``high`` above 1 is reached by nothing.
+    ``share`` is the share of the ``n_bona_fide`` and ``n_attack`` development presentations of ``data`` that
+    went on when the band was chosen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: str
+    second: str
+    low: float = Field(ge=0, allow_inf_nan=False)
+    high: float = Field(ge=0, allow_inf_nan=False)
+    share: float | None = None
+    n_bona_fide: int | None = None
+    n_attack: int | None = None
+    data: str | None = None
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Band:
+        if self.low > self.high:
+            raise ValueError("the lower limit of the band is above the upper one")
+        return self
+
+
 class Metadata(BaseModel):
-    """The record inside a liveness weights file."""
+    """The record inside a liveness weights file.
+
+    ``trunk`` is missing in files that cannot go on from given activations, ``cascade`` where no band was chosen.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,6 +119,8 @@ class Metadata(BaseModel):
     training_commit: str
     statistics: Literal["shared", "per_configuration"] = "shared"
     precision: Literal["float32", "int8"] = "float32"
+    trunk: TrunkRecord | None = None
+    cascade: Band | None = None
 
     @model_validator(mode="after")
     def _words_agree(self) -> Metadata:
@@ -86,6 +130,8 @@ class Metadata(BaseModel):
             raise ValueError("a configuration word has other letters than H, L and B")
         if len({len(word) for word in self.configurations}) != 1:
             raise ValueError("the configuration words differ in length")
+        if self.cascade and not {self.cascade.first, self.cascade.second} <= set(self.configurations):
+            raise ValueError("cascade names a word that is not among the configurations")
         return self
 
 

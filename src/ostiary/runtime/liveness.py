@@ -4,6 +4,9 @@ Two modes of the same file. *Switched*: one session, the word is read from the s
 every call, any word at any time, a few per cent slower. *Specialised*: ``sel`` is fixed before the session is
 created, so that the runtime drops the unused branches and folds everything that depends on the word; full
 speed, and a session a word, of which the most recently used few are kept.
+
+The layers before the first block, the *trunk*, are the same for all words. What they gave under one word is a
+start for another, which then costs only the rest.
 """
 
 from __future__ import annotations
@@ -12,13 +15,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError, InputError
-from ostiary.runtime.container import Metadata, Threshold, read_container
+from ostiary.runtime.container import Metadata, Threshold, TrunkRecord, read_container
 from ostiary.runtime.packaged import resolve_weights
 from ostiary.runtime.session import make_session
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Extent of ``sel`` along a block's axis, by letter.
 LETTER_EXTENT = {"L": 1, "H": 2, "B": 3}
+#: Added to the extent along the first axis where the trunk's activations are given, not computed.
+GIVEN = len(LETTER_EXTENT)
 BONA_FIDE = 1  # column of the logits; column 0 is attack
 
 
@@ -52,7 +57,7 @@ class LivenessModel:
         self.metadata: Metadata = read_container(self.path)[0]
         self._threads = threads
         self._keep = keep
-        self._specialised: OrderedDict[str, onnxruntime.InferenceSession] = OrderedDict()
+        self._specialised: OrderedDict[_Start, onnxruntime.InferenceSession] = OrderedDict()
         self._switchable: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
 
@@ -66,8 +71,11 @@ class LivenessModel:
 
     @property
     def cached(self) -> list[str]:
-        """Words whose specialised session is in memory, least recently used first."""
-        return list(self._specialised)
+        """Words whose specialised session is in memory, least recently used first.
+
+        A word has one session from pictures and one from activations.
+        """
+        return [start.word for start in self._specialised]
 
     def logits(
         self, crops: NDArray[np.uint8], word: str | None = None, *, switched: bool = False
@@ -92,14 +100,59 @@ class LivenessModel:
         self._check_crops(crops)
         if len(crops) == 0:
             return np.zeros((0, 2), np.float32)
-        session = self._switchable_session() if switched else self._specialised_session(word)
-        feed: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
-            "input": self.metadata.preprocess.normalise(crops)
-        }
-        if self._is_switchable:
-            feed["sel"] = selector(word)
-        logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
-        return logits
+        feed = {"input": self.metadata.preprocess.normalise(crops)}
+        return self._run(["logits"], feed, _Start(word), switched)[0]
+
+    def start(
+        self, crops: NDArray[np.uint8], word: str | None = None, *, switched: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As :meth:`logits`, and the trunk's activations, from which :meth:`resume` goes on.
+
+        Returns:
+            Logits (N, 2), and activations float32 (N, C, H, W), which do not depend on the word.
+
+        Raises:
+            ConfigurationError: as :meth:`logits`, or the file does not give its activations.
+            InputError: as :meth:`logits`.
+
+        """
+        word, trunk = self._checked_word(word), self.trunk
+        self._check_crops(crops)
+        if len(crops) == 0:
+            return np.zeros((0, 2), np.float32), np.zeros((0, *trunk.shape), np.float32)
+        feed = {"input": self.metadata.preprocess.normalise(crops)}
+        logits, activations = self._run(["logits", "activations"], feed, _Start(word), switched)
+        return logits, activations
+
+    def resume(
+        self, activations: NDArray[np.float32], word: str | None = None, *, switched: bool = False
+    ) -> NDArray[np.float32]:
+        """Logits of crops whose activations :meth:`start` gave, under any word, at the cost of the rest.
+
+        Args:
+            activations: float32 (N, C, H, W); N may be 0.
+            word: as for :meth:`logits`.
+            switched: as for :meth:`logits`.
+
+        Returns:
+            float32 (N, 2), what :meth:`logits` would give for the crops under this word.
+
+        Raises:
+            ConfigurationError: the file has no such word, or cannot go on from activations.
+            InputError: the activations have another type or shape.
+
+        """
+        word, trunk = self._checked_word(word), self.trunk
+        if activations.dtype != np.float32 or activations.shape[1:] != trunk.shape:
+            raise InputError(
+                f"activations of type {activations.dtype} and shape {activations.shape} do not fit "
+                f"{self.path.name}: it goes on from float32 (N, {', '.join(map(str, trunk.shape))})."
+            )
+        if len(activations) == 0:
+            return np.zeros((0, 2), np.float32)
+        size = self.metadata.preprocess.size
+        feed = {"input": np.zeros((0, 3, size, size), np.float32), "trunk": activations}
+        return self._run(["logits"], feed, _Start(word, from_trunk=True), switched)[0]
 
     def liveness(
         self, crops: NDArray[np.uint8], word: str | None = None, *, switched: bool = False
@@ -123,6 +176,22 @@ class LivenessModel:
         return threshold
 
     @property
+    def trunk(self) -> TrunkRecord:
+        """What :meth:`start` hands over to :meth:`resume`.
+
+        Raises:
+            ConfigurationError: the file gives no activations (made before ostiary had cascades, a single
+                word, or a network without a trunk).
+
+        """
+        if self.metadata.trunk is None:
+            raise ConfigurationError(
+                f"{self.path.name} cannot go on from one configuration to another, as a cascade does: it was "
+                "exported without a trunk of its own; use one configuration, or export it again."
+            )
+        return self.metadata.trunk
+
+    @property
     def _is_switchable(self) -> bool:
         return len(self.metadata.configurations) > 1
 
@@ -143,18 +212,28 @@ class LivenessModel:
                 f"it takes uint8 (N, {size}, {size}, 3)."
             )
 
+    def _run(
+        self, outputs: list[str], feed: dict[str, NDArray[Any]], start: _Start, switched: bool
+    ) -> list[NDArray[np.float32]]:
+        session = self._switchable_session() if switched else self._specialised_session(start)
+        if self._is_switchable:
+            feed["sel"] = selector(start.word, from_trunk=start.from_trunk)
+        found: list[NDArray[np.float32]] = session.run(outputs, feed)
+        return found
+
     def _switchable_session(self) -> onnxruntime.InferenceSession:
         with self._lock:
             if self._switchable is None:
                 self._switchable = self._open({})
             return self._switchable
 
-    def _specialised_session(self, word: str) -> onnxruntime.InferenceSession:
+    def _specialised_session(self, start: _Start) -> onnxruntime.InferenceSession:
         with self._lock:
-            session = self._specialised.pop(word, None)
+            session = self._specialised.pop(start, None)
             if session is None:
-                session = self._open(fixed_dimensions(word) if self._is_switchable else {})
-            self._specialised[word] = session
+                fixed = fixed_dimensions(start.word, from_trunk=start.from_trunk)
+                session = self._open(fixed if self._is_switchable else {})
+            self._specialised[start] = session
             while len(self._specialised) > self._keep:
                 self._specialised.popitem(last=False)
             return session
@@ -165,14 +244,14 @@ class LivenessModel:
         return make_session(content, threads=self._threads, fixed_dimensions=dimensions)
 
 
-def selector(word: str) -> NDArray[np.uint8]:
-    """The array to feed as ``sel``: its shape spells the word, its values mean nothing."""
-    return np.zeros([LETTER_EXTENT[letter] for letter in word], np.uint8)
+def selector(word: str, *, from_trunk: bool = False) -> NDArray[np.uint8]:
+    """The array to feed as ``sel``: its shape spells the word and the start, its values mean nothing."""
+    return np.zeros(_extents(word, from_trunk), np.uint8)
 
 
-def fixed_dimensions(word: str) -> dict[str, int]:
-    """Values of the symbolic dimensions of ``sel`` that specialise a session to the word."""
-    return {f"w{block}": LETTER_EXTENT[letter] for block, letter in enumerate(word)}
+def fixed_dimensions(word: str, *, from_trunk: bool = False) -> dict[str, int]:
+    """Values of the symbolic dimensions of ``sel`` that specialise a session to the word and the start."""
+    return {f"w{block}": extent for block, extent in enumerate(_extents(word, from_trunk))}
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,3 +262,17 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     powers = np.exp(shifted)
     probabilities: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
     return probabilities.astype(np.float32)
+
+
+class _Start(NamedTuple):
+    """What a specialised session computes: a word, from pictures or from the trunk's activations."""
+
+    word: str
+    from_trunk: bool = False
+
+
+def _extents(word: str, from_trunk: bool) -> list[int]:
+    extents = [LETTER_EXTENT[letter] for letter in word]
+    if from_trunk:
+        extents[0] += GIVEN
+    return extents
