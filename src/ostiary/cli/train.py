@@ -35,6 +35,10 @@ def liveness(
     soft_targets: Annotated[
         Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)
     ] = None,
+    peers: Annotated[
+        Path | None,
+        typer.Option(help="Folder of deployed networks, for a teacher that watches.", show_default=False),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder for decoded pictures; default: OUT/cache.", show_default=False)
     ] = None,
@@ -58,8 +62,9 @@ def liveness(
 
     chosen = changed(named(recipe), network=network, epochs=epochs, processes=processes)
     settings = RunSettings(
-        out=out_folder, cache=cache or out_folder / "cache", trunk=trunk, soft_targets=soft_targets, seed=seed,
-        workers=workers, processes=processes, accelerator=accelerator, precision=precision, resume=not fresh,
+        out=out_folder, cache=cache or out_folder / "cache", trunk=trunk, soft_targets=soft_targets, peers=peers,
+        seed=seed, workers=workers, processes=processes, accelerator=accelerator, precision=precision,
+        resume=not fresh,
     )  # fmt: skip
     data = DataIndex.concatenate(DataIndex.read_csv(path) for path in index)
     out.print(str(train_liveness(chosen, data, open_pictures(images), settings, progress)))

@@ -116,6 +116,7 @@ def _train_and_ask(
         cache=materials.runs / "cache",
         trunk=materials.trunk,
         soft_targets=materials.soft_targets,
+        peers=materials.peers,
         seed=cell.seed,
         workers=materials.workers,
         accelerator=materials.accelerator,

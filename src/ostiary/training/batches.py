@@ -20,6 +20,7 @@ from ostiary.data.index import Sample
 from ostiary.training.clues import SPECIES as SIMULATED
 from ostiary.training.recipe import Recipe
 from ostiary.training.sampling import SAMPLING
+from ostiary.training.soft_targets import Watcher
 from ostiary.training.windows import Windows
 
 
@@ -72,13 +73,17 @@ def batches(
     steps: range,
     shards: range,
     workers: int,
+    watcher: Watcher | None = None,
 ) -> Iterator[list[Shard]]:
-    """For each of ``steps``: these shards of its batch, prepared ahead by worker processes."""
+    """For each of ``steps``: these shards of its batch, prepared ahead by worker processes.
+
+    A ``watcher`` gives the soft targets, of every picture, in place of those that ``data`` has.
+    """
     loader: DataLoader[Any] = DataLoader(
         _Pictures(recipe, data, seed),
         batch_sampler=_Order(recipe, data.samples, seed, steps_per_epoch, steps, shards),
         num_workers=workers,
-        collate_fn=_Collate(recipe, len(shards)),
+        collate_fn=_Collate(recipe, len(shards), watcher),
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
@@ -181,6 +186,7 @@ class _Pictures(Dataset[_Item]):
 class _Collate:
     recipe: Recipe
     shards: int
+    watcher: Watcher | None
 
     def __call__(self, items: list[_Item]) -> list[Shard]:
         size = len(items) // self.shards
@@ -188,11 +194,12 @@ class _Collate:
 
     def _shard(self, items: list[_Item]) -> Shard:
         crops, labels, soft, datasets, species = zip(*items, strict=True)
-        inputs = torch.from_numpy(self.recipe.preprocess.normalise(np.stack(crops)))
+        pixels = np.stack(crops)
+        targets = np.array(soft, np.float32) if self.watcher is None else self.watcher(pixels)
         return Shard(
-            inputs,
+            torch.from_numpy(self.recipe.preprocess.normalise(pixels)),
             torch.tensor(labels),
-            torch.tensor(soft, dtype=torch.float32),
+            torch.from_numpy(targets),
             torch.tensor(datasets),
             torch.tensor(species),
         )

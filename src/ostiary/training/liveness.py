@@ -23,6 +23,7 @@ from ostiary.training.dial import StepWords
 from ostiary.training.losses import contrast_classes, contrast_loss, domain_loss, verdict_loss
 from ostiary.training.mixing import Mixture
 from ostiary.training.recipe import Recipe
+from ostiary.training.soft_targets import Watcher
 from ostiary.training.trainee import Seen, Trainee
 
 
@@ -38,6 +39,7 @@ class LivenessTask:
         *,
         seed: int,
         workers: int = 2,
+        watcher: Watcher | None = None,
     ) -> None:
         self.recipe = recipe
         self.network: nn.Module = Trainee(
@@ -52,6 +54,7 @@ class LivenessTask:
         self._development = development
         self._seed = seed
         self._workers = workers
+        self._watcher = watcher
         self._words_of = StepWords(recipe.dial, recipe.words, network, seed)
         self._all_heavy = "H" * len(blocks(network))
         self._words = [self._all_heavy]
@@ -73,6 +76,7 @@ class LivenessTask:
             steps=range(first_step, steps),
             shards=shards,
             workers=self._workers,
+            watcher=self._watcher,
         )
 
     def begin_step(self, step: int) -> str:

@@ -40,6 +40,8 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     teacher_weight: float = Field(default=0.0, ge=0, le=1)
     """Share of the loss that follows the teachers' soft targets instead of the labels."""
+    teacher: Literal["beforehand", "watching"] = "beforehand"
+    """Teachers asked once about each unchanged picture, or one that sees every crop as the network does."""
     objective: Objective = Objective()
     dial: Dial = Dial()
     simulated: float = Field(default=0.0, ge=0, le=1)

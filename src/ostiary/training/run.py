@@ -32,7 +32,7 @@ from ostiary.training.fit import fit, make_fabric
 from ostiary.training.liveness import LivenessTask
 from ostiary.training.recipe import Recipe
 from ostiary.training.sampling import balanced
-from ostiary.training.soft_targets import read_soft_targets
+from ostiary.training.soft_targets import Watcher, read_soft_targets
 from ostiary.training.windows import build_windows
 
 Progress = Callable[[str, int, int], None]
@@ -48,6 +48,8 @@ class RunSettings:
     """The ImageNet trunk, for recipes that start from it."""
     soft_targets: Path | None = None
     """Soft targets of teachers, for recipes that follow them (``soft_targets.py``)."""
+    peers: Path | None = None
+    """Folder of deployed networks, for recipes whose teacher is watching."""
     seed: int = 0
     workers: int = 2
     processes: int = 1
@@ -88,13 +90,22 @@ def train_liveness(
     """
     _check(recipe, index, settings)
     torch.manual_seed(settings.seed)
-    soft = settings.soft_targets if recipe.teacher_weight else None
+    soft = settings.soft_targets if recipe.teacher_weight and recipe.teacher == "beforehand" else None
     with progress() as report:
         train = load_split(recipe, index, "train", pictures, settings.cache, soft, report)
         development = load_split(recipe, index, "development", pictures, settings.cache, None, report)
     network = build_network(recipe, settings.trunk, train)
     start = copy.deepcopy(network.state_dict()) if recipe.blend else {}
-    task = LivenessTask(recipe, network, train, development, seed=settings.seed, workers=settings.workers)
+    watched = recipe.teacher_weight and recipe.teacher == "watching"
+    task = LivenessTask(
+        recipe,
+        network,
+        train,
+        development,
+        seed=settings.seed,
+        workers=settings.workers,
+        watcher=Watcher(settings.peers) if watched and settings.peers else None,
+    )
     fabric = make_fabric(
         processes=settings.processes, accelerator=settings.accelerator, precision=settings.precision
     )
@@ -233,7 +244,12 @@ def _check(recipe: Recipe, index: Index, settings: RunSettings) -> None:
             )
     if recipe.start == "imagenet" and settings.trunk is None:
         raise InputError(f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk.")
-    if recipe.teacher_weight and settings.soft_targets is None:
+    if recipe.teacher_weight and recipe.teacher == "watching":
+        if settings.peers is None:
+            raise InputError(
+                f"The recipe {recipe.name!r} has a teacher that watches: name the folder of its file with --peers."
+            )
+    elif recipe.teacher_weight and settings.soft_targets is None:
         raise InputError(
             f"The recipe {recipe.name!r} follows soft targets: make them with 'ostiary train soft-targets' "
             "and name the file with --soft-targets."

@@ -1,7 +1,9 @@
-"""What deployed networks think of the training pictures: a CSV that a recipe can follow beside the labels.
+"""What deployed networks think of the training pictures: soft targets that a recipe can follow beside the labels.
 
 The teachers saw far more people and cameras than any pack holds; their doubts tell which pictures are
-ambiguous. They are asked once for each unchanged picture.
+ambiguous. Either they are asked once about each unchanged picture, and their answers lie in a CSV; or one of
+them watches: it sees every crop just as the network in training does, changed and painted on, and so teaches
+what it would say far beyond the pictures that there are (Beyer et al. 2022, "consistent teaching").
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +19,35 @@ from numpy.typing import NDArray
 from ostiary.data.index import Sample
 from ostiary.data.pictures import PictureStore
 from ostiary.errors import DataIndexError, ImageError
+from ostiary.faces.detector import Box
 from ostiary.reports.peers import PEERS, PeerModel, mean_log_odds
+from ostiary.runtime.session import make_session
 
 COLUMNS = ("dataset", "path", "log_odds")
 TEMPERATURE = 2.0
 """The teachers' log-odds are divided by this: they are surer of themselves than they are right."""
+
+
+class Watcher:
+    """The teacher that sees crops themselves: facenox, whose crop of 1.5 times the face is close to ours.
+
+    It is opened where it is first asked, so that worker processes each have their own.
+    """
+
+    def __init__(self, peers: Path) -> None:
+        self._peer = next(peer for peer in PEERS if peer.name == "facenox")
+        self._path = peers / self._peer.file
+        self._session: Any = None
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability of bona fide (N,) of crops (N, S, S, 3)."""
+        if self._session is None:
+            self._session = make_session(self._path, threads=1)
+        size = crops.shape[1]
+        whole = Box(size / 6, size / 6, size / 1.5, size / 1.5)
+        inputs = np.stack([self._peer.crop(crop, whole) for crop in crops])
+        logits = self._session.run(None, {self._session.get_inputs()[0].name: inputs})[0]
+        return _probability(self._peer.log_odds(logits))
 
 
 def ask_peers(
@@ -66,4 +93,8 @@ def read_soft_targets(path: Path, samples: Sequence[Sample]) -> NDArray[np.float
         raise DataIndexError(
             f"{path} speaks of none of the {len(samples)} training pictures; make it for this index."
         )
+    return _probability(odds)
+
+
+def _probability(odds: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1 / (1 + np.exp(-odds / TEMPERATURE)), np.float32)
