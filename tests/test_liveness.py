@@ -147,6 +147,8 @@ def test_contradictions_and_impossible_values_are_refused() -> None:
         Liveness(threshold=1.5)
     with pytest.raises(ConfigurationError, match="budget"):
         Liveness(budget_ms=0)
+    with pytest.raises(ConfigurationError, match="no other choice"):
+        Liveness(cascade=True, threshold=0.5)
 
 
 def test_an_unreadable_picture_is_an_error_that_names_it(liveness: Liveness, tmp_path: Path) -> None:

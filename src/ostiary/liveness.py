@@ -18,6 +18,7 @@ from ostiary.faces.crops import loose_crop
 from ostiary.faces.detector import Face, FaceDetector
 from ostiary.faces.quality import Cause, Quality, QualityLimits, causes, measure, picture_causes
 from ostiary.images import read_image
+from ostiary.runtime.cascade import Cascade, Judgement
 from ostiary.runtime.governor import Governor
 from ostiary.runtime.liveness import LivenessModel
 
@@ -103,9 +104,12 @@ class Liveness:
         threads: CPU threads of the network and the detector.
         smallest_face: faces whose box is narrower, in pixels, are not judged and not accepted.
         quality: what else a face must have to be judged; None judges every face that is large enough.
+        cascade: a cheap word judges, and where it leaves a doubt a better one, as the weights' record says
+            (docs/cascade.md); instead of a configuration, a budget or a threshold.
 
     Raises:
-        ConfigurationError: an unknown word, both a word and a budget, or an impossible limit.
+        ConfigurationError: an unknown word, both a word and a budget, an impossible limit, or a cascade with
+            weights that have none.
         WeightsError: the weights cannot be used.
 
     """
@@ -120,11 +124,14 @@ class Liveness:
         threads: int = 1,
         smallest_face: float = 32,
         quality: QualityLimits | None = _DEFAULT_LIMITS,
+        cascade: bool = False,
     ) -> None:
         if configuration is not None and budget_ms is not None:
             raise ConfigurationError(
                 "Give a configuration or a budget, not both: a budget chooses the configuration."
             )
+        if cascade and any(choice is not None for choice in (configuration, budget_ms, threshold)):
+            raise ConfigurationError("A cascade has its own words and thresholds: give no other choice beside it.")
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigurationError(f"The threshold {threshold} is not between 0 and 1.")
         self.model = LivenessModel(weights, threads=threads)
@@ -134,13 +141,16 @@ class Liveness:
         self._governor = None if budget_ms is None else Governor(self.model, budget_ms)
         default = self.model.metadata.default_configuration
         self._configuration = default if configuration is None else configuration
+        self._cascade = Cascade(self.model) if cascade else None
         self._threshold = threshold
         if threshold is None and self._governor is None:
             self.model.threshold(self._configuration)  # an unknown word is refused now, not at the first face
 
     @property
     def configuration(self) -> str:
-        """The word in use; with a budget, what the governor holds right now."""
+        """The word in use; with a budget, what the governor holds right now; with a cascade, ``LLL>HHH``."""
+        if self._cascade is not None:
+            return f"{self._cascade.band.first}>{self._cascade.band.second}"
         return self._configuration if self._governor is None else self._governor.word
 
     def check(self, image: Path | str | bytes | NDArray[np.uint8]) -> ImageCheck:
@@ -155,18 +165,24 @@ class Liveness:
         """
         pixels = image if isinstance(image, np.ndarray) else read_image(image)
         faces = self.detector.detect(pixels)
-        word = self.configuration
-        threshold = self.model.threshold(word).value if self._threshold is None else self._threshold
         qualities = [self._quality(pixels, face) for face in faces]
         hindered = [self._causes(face, quality) for face, quality in zip(faces, qualities, strict=True)]
         fit = [face for face, found in zip(faces, hindered, strict=True) if not found]
-        scores = iter(self._liveness(pixels, fit, word))
+        word = self.configuration  # before the faces are judged: a governor may then change its mind
+        judgements = iter(self._judgements(pixels, fit, word))
         checked = tuple(
-            _judged(face, None if found else next(scores), threshold, found, quality)
+            _hindered(face, self._threshold_of(word), found, quality)
+            if found
+            else _judged(face, next(judgements), quality)
             for face, found, quality in zip(faces, hindered, qualities, strict=True)
         )
         of_picture = picture_causes(pixels, self._limits) if self._limits and not faces else ()
         return ImageCheck(checked, word, of_picture)
+
+    def _threshold_of(self, word: str) -> float:
+        if self._threshold is not None:
+            return self._threshold
+        return self.model.threshold(word.split(">")[0]).value
 
     def _quality(self, pixels: NDArray[np.uint8], face: Face) -> Quality | None:
         return measure(pixels, face.box, face.landmarks) if self._limits else None
@@ -176,19 +192,22 @@ class Liveness:
             return causes(quality, self._limits)
         return ("too_small",) if face.box.width < self._smallest_face else ()
 
-    def _liveness(self, pixels: NDArray[np.uint8], faces: list[Face], word: str) -> list[float]:
+    def _judgements(self, pixels: NDArray[np.uint8], faces: list[Face], word: str) -> list[Judgement]:
         if not faces:
             return []
         preprocess = self.model.metadata.preprocess
         crops = np.stack([loose_crop(pixels, face.box, preprocess) for face in faces])
-        if self._governor is not None:
-            return [float(score) for score in self._governor.liveness(crops)]
-        return [float(score) for score in self.model.liveness(crops, word)]
+        if self._cascade is not None:
+            return self._cascade.judge(crops)
+        answers = self.model.liveness(crops, word) if self._governor is None else self._governor.liveness(crops)
+        return [Judgement(float(score), self._threshold_of(word), word) for score in answers]
 
 
-def _judged(
-    face: Face, liveness: float | None, threshold: float, found: tuple[Cause, ...], quality: Quality | None
-) -> CheckedFace:
-    accepted = liveness is not None and bool(np.isfinite(liveness)) and liveness >= threshold
-    reason: Reason = "bona_fide" if accepted else "presentation_attack"
-    return CheckedFace(face, liveness, threshold, accepted, found[0] if found else reason, found, quality)
+def _hindered(face: Face, threshold: float, found: tuple[Cause, ...], quality: Quality | None) -> CheckedFace:
+    """A face that is not judged, and why."""
+    return CheckedFace(face, None, threshold, False, found[0], found, quality)
+
+
+def _judged(face: Face, judgement: Judgement, quality: Quality | None) -> CheckedFace:
+    reason: Reason = "bona_fide" if judgement.accepted else "presentation_attack"
+    return CheckedFace(face, judgement.liveness, judgement.threshold, judgement.accepted, reason, quality=quality)

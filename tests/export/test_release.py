@@ -13,6 +13,7 @@ from ostiary.data.pictures import PictureStore, open_pictures
 from ostiary.data.synthetic import synthesize
 from ostiary.export.release import Terms, default_word, release_liveness
 from ostiary.faces.preprocess import Preprocess
+from ostiary.liveness import Liveness
 from ostiary.networks.mobilenet_v2 import pta_mobilenet_v2
 from ostiary.runtime.liveness import LivenessModel
 from ostiary.training.augment import Augmentation
@@ -36,6 +37,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Index, PictureStore,
     folder = tmp_path_factory.mktemp("drawn")
     index = synthesize(folder, subjects=10, per_subject=2, size=96)
     return index, open_pictures(folder / "synthetic.tar"), folder
+
+
+@pytest.fixture
+def portrait(pictures: Path) -> Path:
+    return pictures / "astronaut.png"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +77,26 @@ def test_the_file_holds_what_was_chosen(
         assert 0 <= threshold.value <= 1
     assert model.metadata.default_configuration == released.record["default_configuration"]
     assert model.metadata.licence == "Apache-2.0"
+    assert released.record["cascade"]["first"] == "LLL"
+    assert released.record["cascade"]["share"] <= 0.1
+
+
+def test_a_released_file_judges_pictures_by_its_cascade(
+    data: tuple[Index, PictureStore, Path], trained: TrainedModel, tmp_path: Path, portrait: Path
+) -> None:
+    index, pictures, folder = data
+    out = tmp_path / "drawn.onnx"
+    release_liveness(trained, index, pictures, out, TERMS, cache=folder / "cache", calibration_pictures=64)
+    cascade = Liveness(out, cascade=True)
+    band = cascade.model.metadata.cascade
+    assert band is not None
+    assert cascade.configuration == f"LLL>{band.second}"
+    found = cascade.check(portrait).faces[0]
+    alone = {word: Liveness(out, configuration=word).check(portrait).faces[0] for word in ("LLL", band.second)}
+    doubtful = band.low <= (alone["LLL"].liveness or 0) < band.high
+    expected = alone[band.second if doubtful else "LLL"]
+    assert found.liveness == pytest.approx(expected.liveness, abs=1e-5)
+    assert (found.threshold, found.accepted) == (expected.threshold, expected.accepted)
 
 
 def test_test_data_decides_nothing(

@@ -51,6 +51,7 @@ FULL = Recipe.model_validate(
     {
         **SMALL.model_dump(),
         "name": "full",
+        "schedule": {**SMALL.schedule.model_dump(), "epochs": 2},
         "objective": {"focal": 2, "patch_weight": 0.3, "contrast_weight": 0.5, "domain_weight": 0.5},
         "dial": {"rule": "sandwich", "letters": "HLB", "distil": 1.0},
         "simulated": 0.5,
@@ -58,6 +59,14 @@ FULL = Recipe.model_validate(
     }
 )
 """All options that go together."""
+ONE_STEP = Recipe.model_validate(
+    {
+        **FULL.model_dump(),
+        "name": "one_step",
+        "epoch_pictures": 16,
+        "schedule": {**SMALL.schedule.model_dump(), "epochs": 1},
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -180,21 +189,35 @@ def test_going_back_all_the_way_is_where_the_trunk_was(pictures: Path) -> None:
     assert not torch.equal(network.bn1.running_mean, trained["bn1.running_mean"])
 
 
-@pytest.mark.parametrize("recipe", [SMALL, FULL], ids=["small", "full"])
-def test_two_processes_walk_the_curve_of_one(data: Path, tmp_path: Path, recipe: Recipe) -> None:
+def test_two_processes_walk_the_curve_of_one(data: Path, tmp_path: Path) -> None:
     """Same shards, other order of summation: float32 rounding alone may tell them apart (1e-3 of the loss)."""
-    one = losses(train(data, tmp_path / "one", recipe))
+    one = losses(train(data, tmp_path / "one"))
+    in_two_processes(data, tmp_path / "two", SMALL)
+    assert losses(steps(tmp_path / "two")) == pytest.approx(one, rel=1e-3)
+
+
+def test_two_processes_add_up_the_gradients_of_all_words_and_heads(data: Path, tmp_path: Path) -> None:
+    """Adam's first moments after one step are the gradients; later steps only make rounding larger."""
+    train(data, tmp_path / "one", ONE_STEP)
+    in_two_processes(data, tmp_path / "two", ONE_STEP)
+    one, two = (load_tensors(tmp_path / name / "checkpoint.safetensors")[0] for name in ("one", "two"))
+    moments = [name for name in one if name.endswith("/exp_avg")]
+    assert len(moments) > 150
+    assert one.keys() == two.keys()
+    for name in moments:
+        assert (one[name] - two[name]).norm() <= 1e-3 * one[name].norm() + 1e-9, name
+
+
+def in_two_processes(data: Path, out: Path, recipe: Recipe) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(data), str(tmp_path / "two"), "2", recipe.name],
-        env=environment,
+        [*command, str(data), str(out), "2", recipe.name],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert losses(steps(tmp_path / "two")) == pytest.approx(one, rel=1e-3)
 
 
 def test_processes_that_cannot_share_the_shards_are_refused() -> None:
@@ -230,5 +253,5 @@ def test_a_recipe_that_needs_a_trunk_or_soft_targets_says_so(data: Path, tmp_pat
 
 
 if __name__ == "__main__":
-    chosen = {"small": SMALL, "full": FULL}[sys.argv[4]]
+    chosen = {"small": SMALL, "one_step": ONE_STEP}[sys.argv[4]]
     train(Path(sys.argv[1]), Path(sys.argv[2]), chosen, processes=int(sys.argv[3]), accelerator="cpu")

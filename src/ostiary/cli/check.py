@@ -31,6 +31,10 @@ def check(
         str | None,
         typer.Option(help="A weights file, or a name that `weights list` shows.", show_default=False),
     ] = None,
+    cascade: Annotated[
+        bool,
+        typer.Option("--cascade", help="Judge by a cheap configuration, and the doubtful faces by a better one."),
+    ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option(help="Write the pictures with boxes and verdicts into this folder.", show_default=False),
@@ -59,7 +63,12 @@ def check(
 
     limits = QualityLimits() if quality else None
     liveness = Liveness(
-        weights, configuration=configuration, budget_ms=budget_ms, threshold=threshold, quality=limits
+        weights,
+        configuration=configuration,
+        budget_ms=budget_ms,
+        threshold=threshold,
+        quality=limits,
+        cascade=cascade,
     )
     results = check_files(liveness, images, annotate)
     for result in results:

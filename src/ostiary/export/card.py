@@ -17,6 +17,7 @@ from ostiary.runtime.container import (
     HASH_KEY,
     MODEL_KEY,
     ZERO_HASH,
+    Band,
     ConfigurationRecord,
     Metadata,
     Threshold,
@@ -45,6 +46,7 @@ class Card:
     notes: str = ""
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     development_errors: Mapping[str, float] = field(default_factory=dict)
+    cascade: Band | None = None
 
     def metadata(
         self,
@@ -79,6 +81,7 @@ class Card:
             training_commit=self.training_commit,
             statistics="per_configuration" if per_configuration else "shared",
             precision=precision,
+            cascade=self.cascade if only is None else None,
         )
 
 

@@ -33,11 +33,14 @@ from ostiary.export.card import Card
 from ostiary.export.onnx import export_liveness
 from ostiary.export.quantize import export_int8
 from ostiary.faces.crops import loose_crop
+from ostiary.metrics.cascade import Stage, choose_band
 from ostiary.metrics.thresholds import choose_threshold
+from ostiary.reports.scores import ScoreTable
 from ostiary.reports.scoring import score
-from ostiary.runtime.container import Threshold, read_metadata
+from ostiary.runtime.container import Band, Threshold, read_metadata
 from ostiary.runtime.liveness import LivenessModel
-from ostiary.training.liveness import LabelledWindows, by_dataset, one_a_recording, predict
+from ostiary.training.batches import LabelledWindows
+from ostiary.training.liveness import by_dataset, one_a_recording, predict
 from ostiary.training.recipe import Recipe
 from ostiary.training.run import TrainedModel, calibration_batches, load_split
 
@@ -115,7 +118,7 @@ def release_liveness(
 
     with TemporaryDirectory() as folder:
         draft = write(Path(folder) / "draft.onnx", card)
-        thresholds = choose_thresholds(draft, index, pictures, progress)
+        table, thresholds = choose_thresholds(draft, index, pictures, progress)
         macs = {word: record.macs for word, record in read_metadata(draft).configurations.items()}
     errors = {word: threshold.rate for word, threshold in thresholds.items()}
     card = replace(
@@ -123,12 +126,14 @@ def release_liveness(
         thresholds=thresholds,
         development_errors=errors,
         default_configuration=default_word(errors, macs),
+        cascade=None if int8 else choose_cascade(table, thresholds),
     )
     path = write(out, card)
     record = {
         "batch_normalisation": {"chosen": setting, "development": compared},
         "thresholds": {word: threshold.model_dump() for word, threshold in thresholds.items()},
         "default_configuration": card.default_configuration,
+        "cascade": card.cascade and card.cascade.model_dump(),
         "bytes": path.stat().st_size,
         "training": {key: model.record[key] for key in ("seed", "commit", "data", "index_sha256")},
     }
@@ -179,8 +184,8 @@ def choose_statistics(
 
 def choose_thresholds(
     weights: Path, index: Index, pictures: PictureStore, progress: Progress | None = None
-) -> dict[str, Threshold]:
-    """The threshold of each configuration where APCER and BPCER of the development data are equal."""
+) -> tuple[ScoreTable, dict[str, Threshold]]:
+    """Scores of the development data, and the threshold of each configuration where APCER and BPCER are equal."""
     model = LivenessModel(weights)
     development = index.select(split="development")
 
@@ -190,10 +195,28 @@ def choose_thresholds(
 
     table = score(development, pictures, model, model.words, progress=report)
     name = "development split of " + ", ".join(development.datasets)
-    return {
+    thresholds = {
         word: choose_threshold(scores.trials(), data=name, rule="eer")
         for word, scores in table.configurations.items()
     }
+    return table, thresholds
+
+
+def choose_cascade(table: ScoreTable, thresholds: Mapping[str, Threshold]) -> Band | None:
+    """From all-light to the better of all-heavy and all-both, for the pictures nearest to the threshold.
+
+    None for a network that has no such words.
+    """
+    length = max(len(word) for word in thresholds)
+    first, seconds = "L" * length, [letter * length for letter in "HB"]
+    if not length or first not in thresholds or not set(seconds) <= set(thresholds):
+        return None
+    second = min(seconds, key=lambda word: thresholds[word].rate)
+
+    def stage(word: str) -> Stage:
+        return Stage(word, table.configurations[word].trials(), thresholds[word].value, cost=0.0)
+
+    return choose_band(stage(first), stage(second), DOUBTFUL, data=thresholds[first].data)
 
 
 def default_word(errors: Mapping[str, float], macs: Mapping[str, int]) -> str:
@@ -208,6 +231,9 @@ def default_word(errors: Mapping[str, float], macs: Mapping[str, int]) -> str:
 
 ABOUT = 0.01
 """One percentage point."""
+
+DOUBTFUL = 0.1
+"""Share of the development pictures that go on in the cascade."""
 
 
 def _measured(

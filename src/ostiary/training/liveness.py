@@ -17,8 +17,7 @@ from ostiary.faces.crops import loose_crop
 from ostiary.metrics.curve import auc, equal_error
 from ostiary.metrics.trials import Trials
 from ostiary.networks.mobilenet_v2 import MobileNetV2
-from ostiary.training.batches import LabelledWindows as LabelledWindows
-from ostiary.training.batches import Shard, batches, dataset_names
+from ostiary.training.batches import LabelledWindows, Shard, batches, dataset_names
 from ostiary.training.dial import StepWords
 from ostiary.training.losses import contrast_classes, contrast_loss, domain_loss, verdict_loss
 from ostiary.training.mixing import Mixture
