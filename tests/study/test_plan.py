@@ -63,13 +63,26 @@ def test_cells_are_every_arm_part_and_seed(plan: Path) -> None:
 
 def test_a_change_is_merged_into_the_recipe_and_words_are_replaced(plan: Path) -> None:
     study = read_study(plan)
-    base, changed = study.arms["ours"].resolved(), study.arms["changed"].resolved()
+    base, changed = study.recipe("ours"), study.recipe("changed")
     assert base is not None
     assert changed is not None
     assert (changed.teacher_weight, changed.schedule.epochs) == (0.0, 2)
     assert changed.schedule.learning_rate == base.schedule.learning_rate
     assert changed.words == {"HHH": 0.5, "BBB": 0.5}
-    assert study.arms["others"].resolved() is None
+    assert study.recipe("others") is None
+
+
+def test_an_arm_like_another_adds_its_changes_to_those(plan: Path) -> None:
+    like = """
+[arms.both]
+like = "changed"
+change = { label_smoothing = 0.1, schedule = { epochs = 3 } }
+"""
+    plan.write_text(PLAN + like)
+    found = read_study(plan).recipe("both")
+    assert found is not None
+    assert (found.teacher_weight, found.label_smoothing, found.schedule.epochs) == (0.0, 0.1, 3)
+    assert found.words == {"HHH": 0.5, "BBB": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -79,8 +92,10 @@ def test_a_change_is_merged_into_the_recipe_and_words_are_replaced(plan: Path) -
         ("held_out", "# held_out", "name held_out"),
         ("teacher_weight = 0.0", "teacher_weight = 7.0", "teacher_weight"),
         ("teacher_weight = 0.0", "teacher_wait = 0.0", "teacher_wait"),
-        ('peers = ["facenox"]', 'peers = ["facenox"]\nrecipe = "paper"', "either a recipe or peers"),
+        ('peers = ["facenox"]', 'peers = ["facenox"]\nrecipe = "paper"', "one of: a recipe"),
         ('extra = ["faces"]\n\n', "\n", "faces"),
+        ('recipe = "strangers"\n\n', 'like = "others"\n\n', "no arm with a recipe"),
+        ('recipe = "strangers"\n\n', 'like = "ours"\n\n', "like itself"),
         ('recipe = "strangers"\nchange', 'recipe = "nobody"\nchange', "nobody"),
         ("seeds = [0, 1]", "seeds = [0,", "TOML"),
     ],

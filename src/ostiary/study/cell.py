@@ -51,7 +51,7 @@ def fingerprint(study: Study, cell: Cell, index: Index) -> str:
     Fields at their defaults do not count, so that a recipe that learns a new field keeps its results.
     """
     arm = study.arms[cell.arm]
-    recipe = arm.resolved()
+    recipe = study.recipe(cell.arm)
     rows = rows_of(study, cell, index)
     decided = {
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True, exclude={"summary"}) if recipe else None,
@@ -108,7 +108,7 @@ def run_cell(
 def _train_and_ask(
     study: Study, cell: Cell, rows: Rows, materials: Materials, progress: Progress
 ) -> tuple[Answers, dict[str, Any]]:
-    recipe = study.arms[cell.arm].resolved()
+    recipe = study.recipe(cell.arm)
     assert recipe is not None, "peers were dealt with"
     folder = materials.runs / study.name / cell.name
     settings = RunSettings(

@@ -50,6 +50,8 @@ class Arm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str | None = None
+    like: str | None = None
+    """Another arm, whose recipe and changes this one starts from."""
     change: dict[str, Any] = Field(default_factory=dict)
     """Fields of the recipe that differ; records inside it may be changed in part."""
     peers: tuple[str, ...] = ()
@@ -61,24 +63,11 @@ class Arm(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Arm:
-        if (self.recipe is None) == (not self.peers):
-            raise ValueError("an arm has either a recipe or peers")
+        if (self.recipe is not None) + (self.like is not None) + bool(self.peers) != 1:
+            raise ValueError("an arm has one of: a recipe, another arm that it is like, peers")
         if self.peers and (self.change or self.extra):
             raise ValueError("peers are not trained: no change, no extra data")
         return self
-
-    def resolved(self) -> Recipe | None:
-        """The recipe with its changes; None for peers. ConfigurationError if they do not fit together."""
-        if self.recipe is None:
-            return None
-        try:
-            return Recipe.model_validate(_merged(named(self.recipe).model_dump(), self.change))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(
-                f"The recipe {self.recipe!r} cannot be changed so: {place}: {first['msg']}."
-            ) from None
 
 
 class Study(BaseModel):
@@ -109,12 +98,40 @@ class Study(BaseModel):
         if self.baseline is not None and self.baseline not in self.arms:
             raise ValueError(f"the baseline {self.baseline!r} is not among the arms")
         for name, arm in self.arms.items():
+            if arm.like is not None and (arm.like not in self.arms or self.arms[arm.like].peers):
+                raise ValueError(f"arm {name!r} is like {arm.like!r}, which is no arm with a recipe")
             unknown = sorted(set(arm.extra) - set(self.extra))
             if unknown:
                 raise ValueError(
                     f"arm {name!r} wants the extra data {unknown[0]!r}, which the study does not list"
                 )
         return self
+
+    def recipe(self, name: str) -> Recipe | None:
+        """The recipe of an arm with its changes; None for peers.
+
+        Raises:
+            ConfigurationError: recipe and changes do not fit together, or arms are like each other in a circle.
+
+        """
+        change: dict[str, Any] = {}
+        seen: list[str] = []
+        while (arm := self.arms[name]).like is not None:
+            change = _merged(arm.change, change)
+            seen.append(name)
+            name = arm.like
+            if name in seen:
+                raise ConfigurationError(f"The arm {name!r} is like itself, by way of {' and '.join(seen)}.")
+        if arm.recipe is None:
+            return None
+        try:
+            return Recipe.model_validate(_merged(named(arm.recipe).model_dump(), _merged(arm.change, change)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(
+                f"The recipe {arm.recipe!r} cannot be changed so: {place}: {first['msg']}."
+            ) from None
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, arm by arm in the plan's order: so that an idea is judged whole before the next begins."""
@@ -155,8 +172,8 @@ def read_study(path: Path) -> Study:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the study"
         raise ConfigurationError(f"{path}: {place}: {first['msg']}.") from None
-    for arm in study.arms.values():
-        arm.resolved()
+    for name in study.arms:
+        study.recipe(name)
     return study
 
 
