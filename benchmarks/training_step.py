@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ostiary.adaptive import PAPER_SAMPLING, WordSampler, configure, count
 from ostiary.networks.mobilenet_v2 import mobilenet_v2, pta_mobilenet_v2
+from ostiary.training.allocator import keep_freed_memory
 
 
 def stepper(network: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -50,8 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument(
+        "--keep-freed-memory",
+        action="store_true",
+        help="as training does; to compare, run once with and once without",
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.keep_freed_memory:
+        keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -78,6 +86,7 @@ def main() -> None:
         "pictures_per_second": {name: arguments.batch / value for name, value in means.items()},
         "rounds": arguments.rounds,
         "batch": arguments.batch,
+        "keeps_freed_memory": arguments.keep_freed_memory,
     }
     low, high = result["interval"]
     print("| step PTA / No PTA | 95 % interval | by multiply-adds | pictures/s a thread: No PTA | PTA | rounds |")
