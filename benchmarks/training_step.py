@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--keep-freed-memory",
         action="store_true",
-        help="as training does; to compare, run once with and once without",
+        help="as training does; run once with and once without",
     )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
