@@ -2,7 +2,8 @@
 
 A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not so
 much that the traces of an attack go; even draws over data sets, species and people; a deployed network that
-watches every crop and says what it thinks of it; averaged weights. results/ablation.md shows what each is worth.
+watches every crop and says what it thinks of it; attacks painted onto faces, of which an identity data set gives
+many (``ostiary data read identity_shards``); averaged weights. results/ablation.md shows what each is worth.
 """
 
 from ostiary.faces.preprocess import Preprocess
@@ -12,7 +13,7 @@ from ostiary.training.schedule import Schedule
 
 RECIPE = Recipe(
     name="strangers",
-    summary="From an ImageNet trunk, even sampling, a watching teacher, averaged weights.",
+    summary="From an ImageNet trunk, even sampling, painted attacks, a watching teacher, averaged weights.",
     network="pta_mobilenet_v2",
     start="imagenet",
     preprocess=Preprocess(crop="loose", size=128, scale=1.3, mean=(128,) * 3, std=(128,) * 3),
@@ -39,6 +40,7 @@ RECIPE = Recipe(
     label_smoothing=0.05,
     teacher_weight=0.6,
     teacher="watching",
+    simulated=0.3,
     schedule=Schedule(
         epochs=15,
         batch=32,

@@ -1,6 +1,6 @@
-"""No PTA against every configuration: one Markdown table from the reports of `ostiary evaluate liveness`.
+"""Every configuration on every data set: Markdown tables from a report of `ostiary evaluate liveness`.
 
-python benchmarks/first_table.py EVAL_OF_STOCK/report.json EVAL_OF_PTA/report.json > table.md
+python benchmarks/liveness_table.py EVAL/report.json [--stock EVAL_OF_STOCK/report.json] > table.md
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ EVALUATED_BY_THE_PAPER = ("HHH", "LHH", "HLH", "HHL", "LLL", "BBB")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stock", type=Path)
     parser.add_argument("pta", type=Path)
+    parser.add_argument(
+        "--stock", type=Path, help="report of the network without adaptive blocks, for a row of its own"
+    )
     arguments = parser.parse_args()
-    stock, pta = (json.loads(path.read_text()) for path in (arguments.stock, arguments.pta))
-    (no_pta,) = stock["configurations"].values()
-    rows = {"No PTA": no_pta, **pta["configurations"]}
+    pta = json.loads(arguments.pta.read_text())
+    rows = dict(pta["configurations"])
+    if arguments.stock:
+        (no_pta,) = json.loads(arguments.stock.read_text())["configurations"].values()
+        rows = {"No PTA": no_pta, **rows}
     print(f"Data: {', '.join(pta['header']['data'])}, splits {pta['header']['splits']}.\n")
     print("All data together, every configuration; 95 % intervals by bootstrap over people.\n")
     table(rows)
-    for name in sorted(no_pta["datasets"]):
+    first = next(iter(rows.values()))
+    for name in sorted(first["datasets"]):
         of_set = {
             word: row["datasets"][name]
             for word, row in rows.items()
             if word in ("No PTA", *EVALUATED_BY_THE_PAPER)
         }
-        print(f"\n**{name}**: {no_pta['datasets'][name]['people']} people\n")
+        print(f"\n**{name}**: {first['datasets'][name]['people']} people\n")
         table(of_set)
 
 
