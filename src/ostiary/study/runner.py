@@ -41,29 +41,44 @@ def run_study(
     """
     folder = results / study.name
     folder.mkdir(parents=True, exist_ok=True)
-    elsewhere = 0
-    for cell in study.cells():
-        if arms and cell.arm not in arms:
-            continue
-        run = materials.runs / study.name / cell.name
-        run.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(run / "lock", blocking=False):
-                state = state_of(study, cell, materials, results)
-                if state == "done":
-                    report(cell, "done before")
-                    continue
-                if state == "stale":
-                    report(cell, "its plan has changed: anew")
-                    _forget(run)
-                else:
-                    report(cell, "begins")
-                _run(study, cell, materials, folder, run, progress)
-                report(cell, "done")
-        except Timeout:
-            elsewhere += 1
-            report(cell, "another process is at it")
-    return elsewhere
+    left = [cell for cell in study.cells() if not arms or cell.arm in arms]
+    while left:
+        # A cell that another process held may be free again after this one's work: that process may have died.
+        held = [cell for cell in left if not _run_if_free(study, cell, materials, folder, report, progress)]
+        if len(held) == len(left):
+            break
+        left = held
+    return len(left)
+
+
+def _run_if_free(
+    study: Study,
+    cell: Cell,
+    materials: Materials,
+    folder: Path,
+    report: Callable[[Cell, str], None],
+    progress: Progress,
+) -> bool:
+    """Run a cell unless it is done; False if another process holds it."""
+    run = materials.runs / study.name / cell.name
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(run / "lock", blocking=False):
+            state = state_of(study, cell, materials, folder.parent)
+            if state == "done":
+                report(cell, "done before")
+                return True
+            if state == "stale":
+                report(cell, "its plan has changed: anew")
+                _forget(run)
+            else:
+                report(cell, "begins")
+            _run(study, cell, materials, folder, run, progress)
+            report(cell, "done")
+    except Timeout:
+        report(cell, "another process is at it")
+        return False
+    return True
 
 
 def state_of(study: Study, cell: Cell, materials: Materials, results: Path) -> State:
