@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ostiary.data.index import Sample
 from ostiary.errors import DataIndexError
@@ -39,21 +39,36 @@ def test_a_file_for_other_pictures_or_of_another_kind_is_refused(tmp_path: Path)
         read_soft_targets(path, SAMPLES)
 
 
-def test_a_watcher_is_asked_about_the_very_crops(tmp_path: Path) -> None:
-    """A teacher whose log-odds of bona fide are its picture's mean red minus its mean green."""
-    mean = helper.make_node("ReduceMean", ["input"], ["means"], axes=[2, 3], keepdims=0)
-    first = helper.make_node("Gather", ["means", "channels"], ["logits"], axis=1)
+def _teacher(path: Path, channel: int, size: int, classes: int) -> None:
+    """A network whose every logit is 0 but that of bona fide: the mean of one channel of its input."""
+    weights = np.zeros((3, classes), np.float32)
+    weights[channel, 1 if classes == 3 else 0] = 1
     graph = helper.make_graph(
-        [mean, first],
-        "red",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, 128, 128])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2])],
-        [helper.make_tensor("channels", TensorProto.INT64, [2], [0, 1])],
+        [
+            helper.make_node("ReduceMean", ["input"], ["means"], axes=[2, 3], keepdims=0),
+            helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+        ],
+        "teacher",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, size, size])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes])],
+        [numpy_helper.from_array(weights, "weights")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "facenox_minifas_v2se_128.onnx")
-    crops = np.zeros((3, 96, 96, 3), np.uint8)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_a_watcher_is_asked_about_the_very_crops(tmp_path: Path) -> None:
+    _teacher(tmp_path / "facenox_minifas_v2se_128.onnx", channel=0, size=128, classes=2)  # red, 0 to 1
+    crops = np.zeros((2, 96, 96, 3), np.uint8)
     crops[0, ..., 0] = crops[1, ..., 1] = 255
-    answers = Watcher(tmp_path)(crops)
-    expected = [1 / (1 + np.exp(-odds / TEMPERATURE)) for odds in (1, -1, 0)]
-    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    answers = Watcher(tmp_path, ["facenox"])(crops)
+    np.testing.assert_allclose(answers, [1 / (1 + np.exp(-odds / TEMPERATURE)) for odds in (1, 0)], atol=1e-5)
+
+
+def test_watchers_are_averaged_and_a_pair_counts_as_one(tmp_path: Path) -> None:
+    _teacher(tmp_path / "facenox_minifas_v2se_128.onnx", channel=0, size=128, classes=2)
+    for name in ("2.7_80x80_MiniFASNetV2.onnx", "4_0_0_80x80_MiniFASNetV1SE.onnx"):
+        _teacher(tmp_path / name, channel=0, size=80, classes=3)  # blue comes first there, 0 to 255
+    crops = np.full((1, 128, 128, 3), (255, 0, 8), np.uint8)
+    answer = Watcher(tmp_path, ["facenox", "minifasnet_v2", "minifasnet_v1se"])(crops)
+    odds = (1 + (8 - np.log(2))) / 2
+    np.testing.assert_allclose(answer, [1 / (1 + np.exp(-odds / TEMPERATURE))], atol=1e-5)

@@ -37,22 +37,34 @@ class PeerModel:
     def __init__(self, peer: Peer, folder: Path, *, threads: int = 1) -> None:
         self.peer = peer
         self._session = make_session(folder / peer.file, threads=threads)
-        self._input = self._session.get_inputs()[0].name
+        entry = self._session.get_inputs()[0]
+        self._input = entry.name
+        self._one_at_a_time = entry.shape[0] == 1  # exported for a batch of one
 
     def log_odds(self, picture: Picture, box: Box) -> float:
         """Log-odds of bona fide, higher is more bona fide."""
-        crop = self.peer.crop(picture, box)[None]
-        logits = self._session.run(None, {self._input: crop})[0]
-        return float(self.peer.log_odds(logits)[0])
+        return float(self.all_log_odds([picture], box)[0])
+
+    def all_log_odds(self, pictures: Sequence[Picture], box: Box) -> NDArray[np.float32]:
+        """The same of N pictures with the face in the same place (N,)."""
+        inputs = np.stack([self.peer.crop(picture, box) for picture in pictures])
+        parts = np.split(inputs, len(inputs)) if self._one_at_a_time else [inputs]
+        logits = [self._session.run(None, {self._input: part})[0] for part in parts]
+        return self.peer.log_odds(np.concatenate(logits))
 
 
 def mean_log_odds(models: Sequence[PeerModel], picture: Picture, box: Box) -> float:
     """Mean of the peers' log-odds: the two halves of the MiniFASNet pair count as one peer."""
-    by_family: dict[str, list[float]] = {}
+    return float(mean_all_log_odds(models, [picture], box)[0])
+
+
+def mean_all_log_odds(models: Sequence[PeerModel], pictures: Sequence[Picture], box: Box) -> NDArray[np.float32]:
+    """The same of N pictures with the face in the same place (N,)."""
+    by_family: dict[str, list[NDArray[np.float32]]] = {}
     for model in models:
         family = model.peer.name.split("_")[0]
-        by_family.setdefault(family, []).append(model.log_odds(picture, box))
-    return float(np.mean([np.mean(values) for values in by_family.values()]))
+        by_family.setdefault(family, []).append(model.all_log_odds(pictures, box))
+    return np.asarray(np.mean([np.mean(values, axis=0) for values in by_family.values()], axis=0), np.float32)
 
 
 def _minifasnet_crop(factor: float) -> Callable[[Picture, Box], NDArray[np.float32]]:

@@ -18,6 +18,9 @@ from ostiary.training.losses import Objective
 from ostiary.training.mixing import StyleMix
 from ostiary.training.schedule import Schedule
 
+PeerName = Literal["minifasnet_v2", "minifasnet_v1se", "facenox"]
+"""Deployed networks that ``reports/peers.py`` knows how to ask."""
+
 
 class Recipe(BaseModel):
     """The settings of one liveness run; unknown names and impossible values are refused."""
@@ -41,7 +44,9 @@ class Recipe(BaseModel):
     teacher_weight: float = Field(default=0.0, ge=0, le=1)
     """Share of the loss that follows the teachers' soft targets instead of the labels."""
     teacher: Literal["beforehand", "watching"] = "beforehand"
-    """Teachers asked once about each unchanged picture, or one that sees every crop as the network does."""
+    """Teachers asked once about each unchanged picture, or such as see every crop as the network does."""
+    watchers: tuple[PeerName, ...] = ("facenox",)
+    """Who watches; several are averaged, the two MiniFASNets as one."""
     objective: Objective = Objective()
     dial: Dial = Dial()
     simulated: float = Field(default=0.0, ge=0, le=1)

@@ -104,7 +104,7 @@ def train_liveness(
         development,
         seed=settings.seed,
         workers=settings.workers,
-        watcher=Watcher(settings.peers) if watched and settings.peers else None,
+        watcher=Watcher(settings.peers, recipe.watchers) if watched and settings.peers else None,
     )
     fabric = make_fabric(
         processes=settings.processes, accelerator=settings.accelerator, precision=settings.precision

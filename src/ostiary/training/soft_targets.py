@@ -1,9 +1,9 @@
 """What deployed networks think of the training pictures: soft targets that a recipe can follow beside the labels.
 
 The teachers saw far more people and cameras than any pack holds; their doubts tell which pictures are
-ambiguous. Either they are asked once about each unchanged picture, and their answers lie in a CSV; or one of
-them watches: it sees every crop just as the network in training does, changed and painted on, and so teaches
-what it would say far beyond the pictures that there are (Beyer et al. 2022, "consistent teaching").
+ambiguous. Either they are asked once about each unchanged picture, and their answers lie in a CSV; or they
+watch: they see every crop just as the network in training does, changed and painted on, and so teach what they
+would say far beyond the pictures that there are (Beyer et al. 2022, "consistent teaching").
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,7 @@ from ostiary.data.index import Sample
 from ostiary.data.pictures import PictureStore
 from ostiary.errors import DataIndexError, ImageError
 from ostiary.faces.detector import Box
-from ostiary.reports.peers import PEERS, PeerModel, mean_log_odds
-from ostiary.runtime.session import make_session
+from ostiary.reports.peers import PEERS, PeerModel, mean_all_log_odds, mean_log_odds
 
 COLUMNS = ("dataset", "path", "log_odds")
 TEMPERATURE = 2.0
@@ -29,25 +27,23 @@ TEMPERATURE = 2.0
 
 
 class Watcher:
-    """The teacher that sees crops themselves: facenox, whose crop of 1.5 times the face is close to ours.
+    """Teachers that see the crops themselves, whole, whatever surroundings each was made for.
 
-    It is opened where it is first asked, so that worker processes each have their own.
+    They are opened where they are first asked, so that worker processes each have their own.
     """
 
-    def __init__(self, peers: Path) -> None:
-        self._peer = next(peer for peer in PEERS if peer.name == "facenox")
-        self._path = peers / self._peer.file
-        self._session: Any = None
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder, self._names = folder, names
+        self._models: list[PeerModel] = []
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability of bona fide (N,) of crops (N, S, S, 3)."""
-        if self._session is None:
-            self._session = make_session(self._path, threads=1)
+        if not self._models:
+            self._models = [PeerModel(peer, self._folder) for peer in PEERS if peer.name in self._names]
         size = crops.shape[1]
-        whole = Box(size / 6, size / 6, size / 1.5, size / 1.5)
-        inputs = np.stack([self._peer.crop(crop, whole) for crop in crops])
-        logits = self._session.run(None, {self._session.get_inputs()[0].name: inputs})[0]
-        return _probability(self._peer.log_odds(logits))
+        # None of them looks beyond 1.5 times this face without stopping at the picture's border.
+        face = Box(size / 6, size / 6, size / 1.5, size / 1.5)
+        return _probability(mean_all_log_odds(self._models, list(crops), face))
 
 
 def ask_peers(
