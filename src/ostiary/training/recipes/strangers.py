@@ -2,8 +2,8 @@
 
 A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not so
 much that the traces of an attack go; even draws over data sets, species and people; deployed networks that watch
-every crop and say what they think of it; attacks painted onto faces, of which an identity data set gives
-many (``ostiary data read identity_shards``); averaged weights. results/ablation.md shows what each is worth.
+every crop and say what they think of it; averaged weights. results/ablation.md shows what each is worth, and what
+was tried and left out.
 """
 
 from ostiary.faces.preprocess import Preprocess
@@ -13,7 +13,7 @@ from ostiary.training.schedule import Schedule
 
 RECIPE = Recipe(
     name="strangers",
-    summary="From an ImageNet trunk, even sampling, painted attacks, watching teachers, averaged weights.",
+    summary="From an ImageNet trunk, even sampling, watching teachers, averaged weights.",
     network="pta_mobilenet_v2",
     start="imagenet",
     preprocess=Preprocess(crop="loose", size=128, scale=1.3, mean=(128,) * 3, std=(128,) * 3),
@@ -41,7 +41,6 @@ RECIPE = Recipe(
     teacher_weight=0.6,
     teacher="watching",
     watchers=("minifasnet_v2", "minifasnet_v1se"),
-    simulated=0.3,
     schedule=Schedule(
         epochs=12,
         batch=32,
