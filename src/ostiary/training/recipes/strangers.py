@@ -1,8 +1,8 @@
 """Our recipe, for faces, cameras and screens that were not in the training data.
 
 A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not so
-much that the traces of an attack go; even draws over data sets, species and people; deployed networks that watch
-every crop and say what they think of it; averaged weights. results/ablation.md shows what each is worth, and what
+much that the traces of an attack go; even draws over data sets, species and people; a deployed network that watches
+every crop and says what it thinks of it; averaged weights. results/ablation.md shows what each is worth, and what
 was tried and left out.
 """
 
@@ -13,7 +13,7 @@ from ostiary.training.schedule import Schedule
 
 RECIPE = Recipe(
     name="strangers",
-    summary="From an ImageNet trunk, even sampling, watching teachers, averaged weights.",
+    summary="From an ImageNet trunk, even sampling, a watching teacher, averaged weights.",
     network="pta_mobilenet_v2",
     start="imagenet",
     preprocess=Preprocess(crop="loose", size=128, scale=1.3, mean=(128,) * 3, std=(128,) * 3),
@@ -40,7 +40,6 @@ RECIPE = Recipe(
     label_smoothing=0.05,
     teacher_weight=0.6,
     teacher="watching",
-    watchers=("minifasnet_v2", "minifasnet_v1se"),
     schedule=Schedule(
         epochs=12,
         batch=32,
