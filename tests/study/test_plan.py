@@ -97,6 +97,7 @@ change = { label_smoothing = 0.1, schedule = { epochs = 3 } }
         ('recipe = "strangers"\n\n', 'like = "others"\n\n', "no arm with a recipe"),
         ('recipe = "strangers"\n\n', 'like = "ours"\n\n', "like itself"),
         ('recipe = "strangers"\nchange', 'recipe = "nobody"\nchange', "nobody"),
+        ('peers = ["facenox"]', 'peers = ["facebox"]', "peers"),
         ("seeds = [0, 1]", "seeds = [0,", "TOML"),
     ],
 )

@@ -19,11 +19,12 @@ from filelock import FileLock
 from ostiary.data.index import Index
 from ostiary.data.pictures import open_pictures
 from ostiary.data.synthetic import synthesize
+from ostiary.errors import ConfigurationError
 from ostiary.metrics.pad import pad_rates
 from ostiary.reports.scores import read_scores
 from ostiary.study.cell import Materials
 from ostiary.study.plan import Cell, Study, read_study
-from ostiary.study.runner import run_study, scores_path
+from ostiary.study.runner import read_record, run_study, scores_path
 from ostiary.study.table import render_study
 
 PLAN = """
@@ -131,6 +132,15 @@ def test_a_changed_plan_runs_anew_and_only_what_changed(drawn: Path, whole: Path
     said = run(read_study(tmp_path / "drawn.toml"), drawn, tmp_path)
     assert "pta-left-0 its plan has changed: anew" in said
     assert "stock-left-0 done before" in said
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"arm": "pta"}'])
+def test_a_broken_record_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "cell.json"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"cell\.json is not the record"):
+        read_record(path)
+    assert read_record(tmp_path / "none.json") is None
 
 
 def test_a_cell_that_another_process_holds_is_left_to_it(

@@ -32,7 +32,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ostiary.errors import ConfigurationError
-from ostiary.training.recipe import Recipe
+from ostiary.training.recipe import PeerName, Recipe
 from ostiary.training.recipe import recipe as named
 
 if sys.version_info >= (3, 11):
@@ -54,7 +54,7 @@ class Arm(BaseModel):
     """Another arm, whose recipe and changes this one starts from."""
     change: dict[str, Any] = Field(default_factory=dict)
     """Fields of the recipe that differ; records inside it may be changed in part."""
-    peers: tuple[str, ...] = ()
+    peers: tuple[PeerName, ...] = ()
     """Names of ``reports/peers.py``; several are averaged."""
     extra: tuple[str, ...] = ()
     """Data sets of the study's ``extra`` that join this arm's training."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from ostiary.errors import ConfigurationError
 from ostiary.study.cell import Materials, Progress, fingerprint, run_cell
 from ostiary.study.plan import Cell, Study
 
@@ -92,10 +93,21 @@ def state_of(study: Study, cell: Cell, materials: Materials, results: Path) -> S
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """A cell's record; None if there is none."""
+    """A cell's record; None if there is none.
+
+    Raises:
+        ConfigurationError: the file is no record.
+
+    """
     if not path.exists():
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record["fingerprint"], record["configurations"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigurationError(
+            f"{path} is not the record of a cell; remove it, and the cell runs again."
+        ) from None
     return record
 
 

@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     """Share of the loss that follows the teachers' soft targets instead of the labels."""
     teacher: Literal["beforehand", "watching"] = "beforehand"
     """Teachers asked once about each unchanged picture, or such as see every crop as the network does."""
-    watchers: tuple[PeerName, ...] = ("facenox",)
+    watchers: tuple[PeerName, ...] = Field(default=("facenox",), min_length=1)
     """Who watches; several are averaged, the two MiniFASNets as one."""
     objective: Objective = Objective()
     dial: Dial = Dial()
