@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ostiary.metrics.rates import Rate
-from ostiary.reports.clips import ALL, TARGETS, ClipReport, Fold, Point, clip_report, halves, recordings
+from ostiary.reports.clips import ALL, TARGETS, ClipReport, Point, clip_report
 from ostiary.reports.folder import replacing
 from ostiary.reports.plots import COLOURS
+from ostiary.reports.recordings import Fold, halves, recordings
 from ostiary.reports.scores import Scores, ScoreTable, read_scores
 
 HALVES = "halves"

@@ -8,15 +8,9 @@ import pytest
 
 from ostiary.data.index import Sample, Split
 from ostiary.errors import RateError, ScoreFileError
-from ostiary.reports.clips import (
-    ALL,
-    Fold,
-    Recording,
-    clip_report,
-    fit_evidence,
-    halves,
-    recordings,
-)
+from ostiary.reports.clip_evidence import fit_evidence
+from ostiary.reports.clips import ALL, clip_report
+from ostiary.reports.recordings import Fold, Recording, halves, recordings
 from ostiary.reports.scores import Scores
 from ostiary.runtime.clip import probability
 

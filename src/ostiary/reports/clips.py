@@ -8,7 +8,6 @@ points of a curve stand on the same recordings.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostiary.data.index import Label, Sample
-from ostiary.errors import MissingExtraError, RateError, ScoreFileError
+from ostiary.data.index import Label
+from ostiary.errors import RateError
 from ostiary.metrics.bootstrap import DRAWS, Difference
 from ostiary.metrics.comparison import Run, compare
 from ostiary.metrics.intervals import supports
@@ -25,8 +24,9 @@ from ostiary.metrics.pad import pad_rates
 from ostiary.metrics.rates import Rate
 from ostiary.metrics.thresholds import Rule, choose_threshold
 from ostiary.metrics.trials import Trials
-from ostiary.reports.scores import Scores
-from ostiary.runtime.clip import ClipRule, Evidence, MeanOfLogits, SequentialTest, log_odds, probability
+from ostiary.reports.clip_evidence import fit_evidence
+from ostiary.reports.recordings import Fold, Recording
+from ostiary.runtime.clip import ClipRule, Evidence, MeanOfLogits, SequentialTest, probability
 
 FRAMES = (1, 2, 3, 5, 8)
 TARGETS = (0.20, 0.10, 0.05)
@@ -34,31 +34,6 @@ SEQUENTIAL = "sequential test"
 """How the names of its points begin."""
 ALL = "all"
 """Name of the curve over all data sets together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """The frames of one recording in order: liveness in [0, 1], or None where a frame got no answer."""
-
-    dataset: str
-    capture: str
-    label: Label
-    species: str
-    subject: str
-    frames: tuple[float | None, ...]
-
-    @property
-    def answered(self) -> int:
-        """How many frames got an answer."""
-        return sum(frame is not None for frame in self.frames)
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Recordings to fit on, and recordings of other people to judge."""
-
-    fit: tuple[Recording, ...]
-    judged: tuple[Recording, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,77 +82,6 @@ class ClipReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
-
-
-def recordings(scores: Scores, split: str | None = None) -> tuple[Recording, ...]:
-    """The recordings of a split (None: of all rows), each with its frames in the natural order of their paths.
-
-    A row without a capture is a recording of one frame.
-
-    Raises:
-        ScoreFileError: a recording has frames of two labels, species, people or splits, or there is none at all.
-
-    """
-    groups: dict[tuple[str, ...], list[tuple[Sample, float | None]]] = {}
-    for place, (sample, value) in enumerate(zip(scores.samples, scores.liveness, strict=True)):
-        name = (sample.dataset, sample.capture) if sample.capture else (sample.dataset, "", str(place))
-        groups.setdefault(name, []).append((sample, None if scores.reasons[place] else float(value)))
-    found = tuple(_recording(rows) for rows in groups.values() if split is None or rows[0][0].split == split)
-    if not found:
-        raise ScoreFileError(f"There is no row of split {split!r} among the scores; score the rows of that split.")
-    return found
-
-
-def halves(found: Sequence[Recording], seed: int = 0) -> tuple[Fold, Fold]:
-    """Two folds: half of the people of each data set are judged by what was fitted on the other half, and back.
-
-    Raises:
-        ScoreFileError: the subject of a recording is unknown, so that a person might be in both halves.
-
-    """
-    if any(recording.subject == "" for recording in found):
-        raise ScoreFileError("Halves of people need the subject of every row; fill in the column.")
-    generator = np.random.default_rng(seed)
-    first: set[tuple[str, str]] = set()
-    for dataset in sorted({recording.dataset for recording in found}):
-        people = sorted({recording.subject for recording in found if recording.dataset == dataset})
-        chosen = generator.permutation(len(people))[: len(people) // 2]
-        first |= {(dataset, people[place]) for place in chosen}
-    one = tuple(recording for recording in found if (recording.dataset, recording.subject) in first)
-    other = tuple(recording for recording in found if (recording.dataset, recording.subject) not in first)
-    return Fold(one, other), Fold(other, one)
-
-
-def fit_evidence(found: Sequence[Recording]) -> Evidence:
-    """What a frame tells, from development recordings in which each recording and each class weighs the same.
-
-    The likelihood ratio is linear in the log-odds (logistic regression, Platt 1999, with a ridge that keeps it
-    finite where the classes do not overlap). The correlation is the intraclass correlation of the log-odds by
-    analysis of variance (Fisher 1925), of the class in which it is larger; 1 if no recording has two frames, since
-    then nothing shows that a second frame tells anything new.
-
-    Raises:
-        RateError: a class is missing, or higher liveness does not speak for bona fide.
-
-    """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "evaluate") from None
-    classes = {label: _log_odds(found, label) for label in ("attack", "bona_fide")}
-    if not all(classes.values()):
-        raise RateError("What a frame tells needs answered recordings of both classes; add development rows.")
-    values = np.concatenate([frames for group in classes.values() for frames in group])
-    shares = [(1 / len(group), frames) for group in classes.values() for frames in group]
-    weights = np.concatenate([np.full(len(frames), share / len(frames)) for share, frames in shares])
-    weights *= len(shares) / 2  # in all as many as there are recordings, against which the ridge is small
-    genuine = np.repeat([False, True], [sum(map(len, group)) for group in classes.values()])
-    fitted = LogisticRegression().fit(values[:, None], genuine, sample_weight=weights)
-    slope = float(fitted.coef_[0, 0])
-    if slope <= 0:
-        raise RateError("On development recordings a higher liveness does not speak for bona fide; check them.")
-    known = [value for value in map(_intraclass, classes.values()) if value is not None]
-    return Evidence(slope, float(fitted.intercept_[0]), max(known, default=1.0))
 
 
 def clip_report(
@@ -340,45 +244,3 @@ def _trials(ends: Sequence[_End], value: Callable[[_End], float | None] = lambda
         [recording.species for recording in found],
         [recording.subject and f"{recording.dataset}\t{recording.subject}" for recording in found],
     )
-
-
-def _recording(rows: Sequence[tuple[Sample, float | None]]) -> Recording:
-    sample = rows[0][0]
-    if len({(s.label, s.species, s.subject, s.split) for s, _ in rows}) > 1:
-        raise ScoreFileError(
-            f"The recording {sample.capture!r} of data set {sample.dataset!r} has frames of several labels, "
-            "species, people or splits; give each recording a capture of its own."
-        )
-    ordered = sorted(rows, key=lambda row: _natural(row[0].path))
-    frames = tuple(value for _, value in ordered)
-    return Recording(sample.dataset, sample.capture, sample.label, sample.species, sample.subject, frames)
-
-
-def _natural(path: str) -> list[tuple[bool, int, str]]:
-    """Sorts frame_9 before frame_10: names of frames count, and rarely with as many zeros as it takes."""
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", path)]
-
-
-def _log_odds(found: Sequence[Recording], label: str) -> list[NDArray[np.float64]]:
-    """The log-odds of the answered frames of each recording of a class that has any."""
-    return [
-        np.array([log_odds(frame) for frame in recording.frames if frame is not None])
-        for recording in found
-        if recording.label == label and recording.answered
-    ]
-
-
-def _intraclass(groups: Sequence[NDArray[np.float64]]) -> float | None:
-    """Correlation of two frames of one recording (one-way analysis of variance), or None where none has two."""
-    sizes = np.array([len(frames) for frames in groups])
-    total = int(sizes.sum())
-    if len(groups) < 2 or total == len(groups):
-        return None
-    means = np.array([frames.mean() for frames in groups])
-    centre = float(sizes @ means) / total
-    between = float(sizes @ (means - centre) ** 2) / (len(groups) - 1)
-    within = sum(float(((frames - mean) ** 2).sum()) for frames, mean in zip(groups, means, strict=True))
-    within /= total - len(groups)
-    typical = (total - float(sizes @ sizes) / total) / (len(groups) - 1)
-    spread = between + (typical - 1) * within
-    return float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 1.0
