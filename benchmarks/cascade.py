@@ -26,8 +26,8 @@ from ostiary.metrics.cascade import ALIGNED_THRESHOLD, CascadePoint, Stage, casc
 from ostiary.metrics.operating_point import error_statistic
 from ostiary.metrics.thresholds import choose_threshold
 from ostiary.reports.scores import ScoreTable, read_scores
-from ostiary.runtime.container import Band
 from ostiary.runtime.liveness import LivenessModel
+from ostiary.runtime.liveness_record import Band
 from ostiary.runtime.timing import Samples, interleave, ratio
 
 BASE = "HHH"

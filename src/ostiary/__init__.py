@@ -18,16 +18,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ostiary.embedder import Comparison, Embedder
     from ostiary.errors import OstiaryError
     from ostiary.images import read_image
     from ostiary.liveness import CheckedFace, ImageCheck, Liveness
 
 __version__ = "0.1.0"
 
-__all__ = ["CheckedFace", "ImageCheck", "Liveness", "OstiaryError", "read_image"]
+__all__ = ["CheckedFace", "Comparison", "Embedder", "ImageCheck", "Liveness", "OstiaryError", "read_image"]
 
 _HOMES = {
     "CheckedFace": "ostiary.liveness",
+    "Comparison": "ostiary.embedder",
+    "Embedder": "ostiary.embedder",
     "ImageCheck": "ostiary.liveness",
     "Liveness": "ostiary.liveness",
     "OstiaryError": "ostiary.errors",

@@ -15,7 +15,7 @@ from ostiary.cli import evaluate
 from ostiary.errors import ConfigurationError, DataIndexError, OstiaryError, ScoreFileError
 from ostiary.faces.preprocess import Preprocess
 from ostiary.reports.scores import read_scores
-from ostiary.runtime.container import ConfigurationRecord, Metadata, Threshold
+from ostiary.runtime.liveness_record import ConfigurationRecord, Metadata, Threshold
 
 COLUMNS = "path,label,species,subject,split,dataset,capture,box\n"
 STORED = Threshold(value=0.5, target="eer", rate=0.1, n_bona_fide=50, n_attack=80, data="made up")

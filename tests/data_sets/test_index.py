@@ -60,8 +60,8 @@ def test_a_species_never_heard_of_is_kept(tmp_path: Path) -> None:
         ("a.png,attack,,,,,,1 2 x 4", "bad box '1 2 x 4'"),
         ("a.png,attack,,,,,,1 2 nan 4", "must be finite"),
         ("a.png,attack,,,,,,1 2 0 4", "above zero"),
-        ("a.png,attack,,,,,", "not as many values"),
-        ("a.png,attack,,,,,,,1 2 3 4", "not as many values"),
+        ("a.png,attack,,,,,", "as many values"),
+        ("a.png,attack,,,,,,,1 2 3 4", "as many values"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, words: str) -> None:

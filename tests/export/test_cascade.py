@@ -23,6 +23,7 @@ from ostiary.export.verify import BLOCKED_DOMAIN, check_export, nodes, operators
 from ostiary.networks.mobilenet_v2 import mobilenet_v2, pta_mobilenet_v2
 from ostiary.runtime.container import read_container
 from ostiary.runtime.liveness import LivenessModel, fixed_dimensions, selector
+from ostiary.runtime.liveness_record import Metadata
 from ostiary.runtime.session import make_session
 
 SIZE = 16
@@ -87,7 +88,7 @@ def test_a_session_from_activations_is_the_plain_rest(
 
 
 def test_whoever_asks_for_logits_alone_feeds_what_he_always_fed(exported: dict[str, Path]) -> None:
-    content = read_container(exported["shared"])[1]
+    content = read_container(exported["shared"], Metadata)[1]
     pixels = np.zeros((2, 3, SIZE, SIZE), np.float32)
     for fixed in ({}, fixed_dimensions("LH")):
         session = make_session(content, fixed_dimensions=fixed)

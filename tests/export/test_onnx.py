@@ -22,6 +22,7 @@ from ostiary.export.verify import BLOCKED_DOMAIN, check_export, nodes, operators
 from ostiary.networks.mobilenet_v2 import MobileNetV2, mobilenet_v2
 from ostiary.runtime.container import read_metadata
 from ostiary.runtime.liveness import LivenessModel, fixed_dimensions
+from ostiary.runtime.liveness_record import Metadata
 from ostiary.runtime.session import make_session
 
 EVERY_WORD = ["".join((a, b, c)) for a in "HLB" for b in "HLB" for c in "HLB"]
@@ -116,7 +117,7 @@ def test_the_file_names_its_origin_and_nothing_else(files: dict[str, Path], form
 
 
 def test_the_record_has_every_words_cost(files: dict[str, Path], form: str) -> None:
-    metadata = read_metadata(files[form])
+    metadata = read_metadata(files[form], Metadata)
     assert metadata.statistics == form
     assert {word: metadata.configurations[word].parameters for word in ("HHH", "LLL", "BBB")} == {
         "HHH": 2_226_434,

@@ -19,7 +19,7 @@ from ostiary.metrics.cascade import (
     choose_band,
 )
 from ostiary.metrics.trials import Trials
-from ostiary.runtime.container import Band
+from ostiary.runtime.liveness_record import Band
 
 # Four people, then four attacks of two species; the second word rights b (0.45) and y (0.55), and spoils c (0.7).
 FIRST_SCORES = [0.9, 0.45, 0.7, 0.95, 0.1, 0.55, 0.3, 0.2]

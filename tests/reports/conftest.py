@@ -13,7 +13,7 @@ from PIL import Image
 from ostiary.data.index import Index, Sample
 from ostiary.faces.detector import Box
 from ostiary.faces.preprocess import Preprocess
-from ostiary.runtime.container import ConfigurationRecord, Metadata, Threshold
+from ostiary.runtime.liveness_record import ConfigurationRecord, Metadata, Threshold
 
 BOX = Box(8, 8, 16, 16)
 

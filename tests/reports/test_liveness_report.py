@@ -11,7 +11,7 @@ from ostiary.reports.liveness_report import build_report
 from ostiary.reports.markdown import render
 from ostiary.reports.plots import draw_plots, pareto_front, pick
 from ostiary.reports.scores import Scores, ScoreTable
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 
 STORED = Threshold(
     value=0.5, target="apcer_max<=0.05", rate=0.05, n_bona_fide=9, n_attack=70, data="dev", warning="Few."

@@ -15,7 +15,7 @@ from ostiary.reports.pages import CropSource, write_pages
 from ostiary.reports.scores import write_scores
 from ostiary.reports.scoring import score
 from ostiary.reports.web_page import Figure, Section, render_page
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ostiary.reports.robustness import (
 )
 from ostiary.reports.robustness_page import worst_case
 from ostiary.reports.scoring import score
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 
 LIGHT, BLUR = AXES[2], AXES[4]
 LEVELS = sum(len(axis.levels) for axis in AXES)

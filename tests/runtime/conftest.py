@@ -12,7 +12,7 @@ from ostiary.adaptive import Adaptive
 from ostiary.export.card import Card
 from ostiary.export.onnx import export_liveness
 from ostiary.faces.preprocess import Preprocess
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 
 SIZE = 16
 

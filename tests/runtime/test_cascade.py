@@ -13,17 +13,9 @@ from pydantic import ValidationError
 
 from ostiary.errors import ConfigurationError, InputError
 from ostiary.runtime.cascade import Cascade, Judgement
-from ostiary.runtime.container import (
-    HASH_KEY,
-    MODEL_KEY,
-    ZERO_HASH,
-    Band,
-    Metadata,
-    Threshold,
-    read_metadata,
-    seal,
-)
+from ostiary.runtime.container import HASH_KEY, MODEL_KEY, ZERO_HASH, read_metadata, seal
 from ostiary.runtime.liveness import LivenessModel
+from ostiary.runtime.liveness_record import Band, Metadata, Threshold
 
 FIRST, SECOND = "LL", "BB"
 
@@ -130,14 +122,14 @@ def test_what_is_no_number_goes_on_and_is_not_accepted(
 
 
 def test_the_stored_band_comes_back(weights: Path) -> None:
-    band = read_metadata(weights).cascade
+    band = read_metadata(weights, Metadata).cascade
     assert band is not None
     assert (band.first, band.second, band.share, band.data) == (FIRST, SECOND, 0.4, "noise")
     assert Cascade(LivenessModel(weights)).band == band
 
 
 def test_a_band_of_unknown_words_is_refused_in_weights(weights: Path) -> None:
-    record = read_metadata(weights).model_dump()
+    record = read_metadata(weights, Metadata).model_dump()
     record["cascade"]["second"] = "BBB"
     with pytest.raises(ValidationError, match="cascade names a word"):
         Metadata.model_validate(record)
@@ -167,7 +159,7 @@ def test_weights_without_a_band_or_a_trunk_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match="records no band"):
         Cascade(LivenessModel(tiny_weights))
-    metadata = read_metadata(tiny_weights).model_copy(update={"trunk": None})
+    metadata = read_metadata(tiny_weights, Metadata).model_copy(update={"trunk": None})
     model = LivenessModel(_resealed(tiny_weights, metadata, tmp_path / "older.onnx"))
     message = r"^older\.onnx cannot go on from one configuration to another, as a cascade does"
     for refused in (lambda: Cascade(model), lambda: model.start(crops), lambda: model.resume(crops)):

@@ -13,20 +13,13 @@ from onnx import helper
 
 from ostiary.errors import WeightsError
 from ostiary.export.card import Card
-from ostiary.runtime.container import (
-    HASH_KEY,
-    MODEL_KEY,
-    ZERO_HASH,
-    Metadata,
-    read_container,
-    read_metadata,
-    seal,
-)
+from ostiary.runtime.container import HASH_KEY, MODEL_KEY, ZERO_HASH, read_container, read_metadata, seal
 from ostiary.runtime.liveness import LivenessModel
+from ostiary.runtime.liveness_record import Metadata
 
 
 def test_the_record_comes_back(tiny_weights: Path, tiny_card: Card) -> None:
-    metadata, content = read_container(tiny_weights)
+    metadata, content = read_container(tiny_weights, Metadata)
     assert content == tiny_weights.read_bytes()
     assert metadata.preprocess == tiny_card.preprocess
     assert metadata.name == "tiny"
@@ -77,7 +70,7 @@ def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none\.onnx cannot be read"):
-        read_metadata(tmp_path / "none.onnx")
+        read_metadata(tmp_path / "none.onnx", Metadata)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +88,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_records_of_another_kind_are_refused(
     tiny_weights: Path, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    record = read_metadata(tiny_weights).model_dump(exclude_none=True) | changes
+    record = read_metadata(tiny_weights, Metadata).model_dump(exclude_none=True) | changes
     _assert_refused(tmp_path, _resealed(tiny_weights, _json(record)), match=message)
 
 

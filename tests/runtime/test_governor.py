@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError
 from ostiary.faces.preprocess import Preprocess
-from ostiary.runtime.container import ConfigurationRecord, Metadata
 from ostiary.runtime.governor import Governor
+from ostiary.runtime.liveness_record import ConfigurationRecord, Metadata
 
 TIMES = {"HH": 10.0, "HL": 8.0, "LH": 9.0, "LL": 6.0}
 MACS = {"HH": 100, "HL": 70, "LH": 90, "LL": 60}

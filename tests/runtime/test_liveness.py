@@ -16,6 +16,7 @@ from ostiary.errors import ConfigurationError, InputError, WeightsError
 from ostiary.runtime import liveness as module
 from ostiary.runtime.container import read_container
 from ostiary.runtime.liveness import LivenessModel, fixed_dimensions, selector, softmax
+from ostiary.runtime.liveness_record import Metadata
 from ostiary.runtime.session import make_session
 
 WORDS = ["HH", "HL", "HB", "LH", "LL", "LB", "BH", "BL", "BB"]
@@ -132,7 +133,7 @@ def test_a_file_exchanged_after_loading_is_noticed(
 
 
 def test_the_runtime_refuses_another_selector_once_specialised(tiny_weights: Path) -> None:
-    session = make_session(read_container(tiny_weights)[1], fixed_dimensions=fixed_dimensions("HH"))
+    session = make_session(read_container(tiny_weights, Metadata)[1], fixed_dimensions=fixed_dimensions("HH"))
     pixels = np.zeros((1, 3, 16, 16), np.float32)
     session.run(None, {"input": pixels, "sel": selector("HH")})
     with pytest.raises(Exception, match="invalid dimensions for input: sel"):

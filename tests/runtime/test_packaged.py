@@ -9,9 +9,8 @@ import pytest
 
 from ostiary.errors import WeightsError
 from ostiary.runtime.packaged import (
-    ENVIRONMENT,
     FOLDER,
-    LIVENESS_WEIGHTS,
+    LIVENESS,
     describe_packaged,
     packaged_weights,
     resolve_weights,
@@ -20,12 +19,12 @@ from ostiary.runtime.packaged import (
 
 
 def test_names_paths_and_the_default(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    monkeypatch.delenv(LIVENESS.environment, raising=False)
     assert resolve_weights() == resolve_weights("pta_mobilenet_v2") == FOLDER / "pta_mobilenet_v2.onnx"
     assert resolve_weights(tiny_weights) == resolve_weights(str(tiny_weights)) == tiny_weights
-    monkeypatch.setenv(ENVIRONMENT, str(tiny_weights))
+    monkeypatch.setenv(LIVENESS.environment, str(tiny_weights))
     assert resolve_weights() == tiny_weights
-    assert set(packaged_weights()) <= set(LIVENESS_WEIGHTS)
+    assert set(packaged_weights()) <= set(LIVENESS.files)
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from ostiary.data.index import Index, Sample
 from ostiary.errors import ConfigurationError, DataIndexError, OstiaryError
-from ostiary.study.plan import Cell, read_study
+from ostiary.study.arms import Cell
+from ostiary.study.plan import read_study
 from ostiary.study.protocols import rows_of
 
 PLAN = """

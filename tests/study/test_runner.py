@@ -22,8 +22,9 @@ from ostiary.data.synthetic import synthesize
 from ostiary.errors import ConfigurationError
 from ostiary.metrics.pad import pad_rates
 from ostiary.reports.scores import read_scores
-from ostiary.study.cell import Materials
-from ostiary.study.plan import Cell, Study, read_study
+from ostiary.study.arms import Cell
+from ostiary.study.cell import LivenessWork, Materials
+from ostiary.study.plan import Study, read_study
 from ostiary.study.runner import read_record, run_study, scores_path
 from ostiary.study.table import render_study
 
@@ -93,7 +94,7 @@ def run(study: Study, drawn: Path, tmp_path: Path) -> list[str]:
     def report(cell: Cell, what: str) -> None:
         said.append(f"{cell.name} {what}")
 
-    run_study(study, materials(drawn, tmp_path), tmp_path / "results", report=report)
+    run_study(LivenessWork(study, materials(drawn, tmp_path)), tmp_path / "results", report=report)
     return said
 
 
@@ -115,7 +116,7 @@ def test_a_study_runs_once_and_becomes_a_table(study: Study, drawn: Path, whole:
 
 def test_kept_scores_give_the_record_again(study: Study, whole: Path) -> None:
     cell = Cell("pta", ("left",), 0)
-    path = scores_path(study, cell, None, whole / "results")
+    path = scores_path(study.name, cell, None, whole / "results")
     assert path is not None
     record = json.loads((whole / f"results/drawn/{cell.name}.json").read_text())["configurations"]["HHH"]
     rates = pad_rates(read_scores(path).configurations["HHH"].trials(), record["threshold"]["value"])

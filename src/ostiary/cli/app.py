@@ -8,7 +8,22 @@ from collections.abc import Callable
 
 import typer
 
-from ostiary.cli import bench, check, data, evaluate, export, model, pages, study, train, weights
+from ostiary.cli import (
+    bench,
+    check,
+    compare,
+    data,
+    data_faces,
+    evaluate,
+    evaluate_face,
+    export,
+    model,
+    pages,
+    study,
+    train,
+    train_face,
+    weights,
+)
 from ostiary.cli.console import err
 from ostiary.errors import OstiaryError
 
@@ -24,29 +39,52 @@ app = typer.Typer(
 GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "train": (
         "From data to weights.",
-        {"liveness": train.liveness, "soft-targets": train.soft_targets, "recipes": train.recipes},
+        {
+            "liveness": train.liveness,
+            "soft-targets": train.soft_targets,
+            "face": train_face.face,
+            "face-teacher": train_face.face_teacher,
+            "recipes": train.recipes,
+        },
     ),
     "evaluate": (
         "Error rates with intervals, from pictures or from score files.",
         {
             "liveness": evaluate.liveness,
+            "face": evaluate_face.face,
             "scores": evaluate.scores,
             "robustness": pages.robustness,
             "pages": pages.pages,
         },
     ),
-    "study": ("Many trainings by one plan, and their table.", {"run": study.run, "table": study.table}),
+    "study": (
+        "Many trainings by one plan, and their table.",
+        {
+            "run": study.run,
+            "table": study.table,
+            "run-face": study.run_face,
+            "table-face": study.table_face,
+        },
+    ),
     "export": ("From a trained network to a weights file.", {"liveness": export.liveness}),
     "bench": ("Latency on this machine.", {"liveness": bench.liveness}),
     "data": (
-        "Indexes of pictures: make, read and check them.",
-        {"check": data.check, "read": data.read, "synthesize": data.synthesize},
+        "Pictures and their indexes: make, read, check, align.",
+        {
+            "check": data.check,
+            "read": data.read,
+            "synthesize": data.synthesize,
+            "align": data_faces.align,
+            "faces": data_faces.faces,
+        },
     ),
     "model": ("What the networks cost.", {"liveness": model.liveness}),
     "weights": ("The weights that come with the package.", {"list": weights.list_weights}),
 }
 
 app.command("check")(check.check)
+app.command("compare")(compare.compare)
+app.command("embed")(compare.embed)
 app.command("explain")(pages.explain)
 for _name, (_help, _commands) in GROUPS.items():
     _group = typer.Typer(help=_help, no_args_is_help=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ostiary.cli.console import err, out, progress
+
+if TYPE_CHECKING:
+    from ostiary.study.runner import Work
 
 Plan = Annotated[Path, typer.Argument(help="The study, a TOML file (docs/studies.md).", show_default=False)]
 Index = Annotated[list[Path], typer.Option(help="Index CSV; may be given several times.", show_default=False)]
@@ -17,6 +21,13 @@ Images = Annotated[
 ]
 Results = Annotated[Path, typer.Option(help="Folder of the records, one small JSON a cell.")]
 Runs = Annotated[Path, typer.Option(help="Folder of checkpoints, decoded pictures and scores.")]
+Arms = Annotated[
+    list[str] | None, typer.Option("--arm", help="Only this arm; may be given several times.", show_default=False)
+]
+Workers = Annotated[int, typer.Option(help="Processes that prepare pictures, in each training.")]
+Accelerator = Annotated[str, typer.Option(help="cpu, gpu or auto.")]
+Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")]
+Out = Annotated[Path | None, typer.Option("--out", help="Markdown to write; default: stdout.", show_default=False)]
 
 
 def run(
@@ -25,9 +36,7 @@ def run(
     images: Images,
     runs: Runs = Path("runs/study"),
     results: Results = Path("results/study"),
-    arm: Annotated[
-        list[str] | None, typer.Option(help="Only this arm; may be given several times.", show_default=False)
-    ] = None,
+    arm: Arms = None,
     trunk: Annotated[Path | None, typer.Option(help="ImageNet trunk (.npz).", show_default=False)] = None,
     soft_targets: Annotated[
         Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)
@@ -35,9 +44,9 @@ def run(
     peers: Annotated[
         Path | None, typer.Option(help="Folder of deployed networks' ONNX files.", show_default=False)
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that prepare pictures, in each training.")] = 0,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
+    workers: Workers = 0,
+    accelerator: Accelerator = "auto",
+    precision: Precision = "32-true",
 ) -> None:
     """Run every cell that is not done; go on where one was cut off. Start it once a core.
 
@@ -45,35 +54,24 @@ def run(
     """
     from ostiary.data.index import Index as DataIndex
     from ostiary.data.pictures import open_pictures
-    from ostiary.errors import ConfigurationError
-    from ostiary.study.cell import Materials
+    from ostiary.study.cell import LivenessWork, Materials
     from ostiary.study.plan import read_study
-    from ostiary.study.runner import run_study
 
     study = read_study(plan)
-    unknown = sorted(set(arm or ()) - set(study.arms))
-    if unknown:
-        raise ConfigurationError(f"{plan}: no arm {unknown[0]!r}; it has {', '.join(study.arms)}.")
+    _check_arms(plan, arm, study.arms)
     materials = Materials(
         DataIndex.concatenate(DataIndex.read_csv(path) for path in index), open_pictures(images), runs,
         trunk=trunk, soft_targets=soft_targets, peers=peers, workers=workers, accelerator=accelerator,
         precision=precision,
     )  # fmt: skip
-    elsewhere = run_study(
-        study, materials, results, arms=arm or (), progress=progress,
-        report=lambda cell, what: err.print(f"{cell.name}: {what}", highlight=False),
-    )  # fmt: skip
-    if elsewhere:
-        err.print(f"{elsewhere} cells are being run by another process", highlight=False)
+    _run(LivenessWork(study, materials), results, arm)
 
 
 def table(
     plan: Plan,
     results: Results = Path("results/study"),
     runs: Runs = Path("runs/study"),
-    out_file: Annotated[
-        Path | None, typer.Option("--out", help="Markdown to write; default: stdout.", show_default=False)
-    ] = None,
+    out_file: Out = None,
 ) -> None:
     """The table of what is done so far.
 
@@ -82,7 +80,90 @@ def table(
     from ostiary.study.plan import read_study
     from ostiary.study.table import render_study
 
-    text = render_study(read_study(plan), results, runs, plan)
+    _write(render_study(read_study(plan), results, runs, plan), out_file)
+
+
+def run_face(
+    plan: Plan,
+    index: Annotated[
+        list[Path],
+        typer.Option(help="Identity CSV (`data faces`); may be given several times.", show_default=False),
+    ],
+    images: Annotated[
+        list[Path],
+        typer.Option(help="Folder or tar of aligned crops; may be given several times.", show_default=False),
+    ],
+    pairs: Annotated[Path, typer.Option(help="CSV of pairs of people that nobody learns from.")],
+    runs: Runs = Path("runs/study"),
+    results: Results = Path("results/study"),
+    arm: Arms = None,
+    teachers: Annotated[
+        Path | None, typer.Option(help="Folder of `train face-teacher`.", show_default=False)
+    ] = None,
+    peers: Annotated[
+        Path | None, typer.Option(help="Folder of deployed networks' ONNX files.", show_default=False)
+    ] = None,
+    workers: Workers = 0,
+    accelerator: Accelerator = "auto",
+    precision: Precision = "32-true",
+) -> None:
+    """Run every cell of a face study that is not done; go on where one was cut off. Start it once a core.
+
+    Example: ostiary study run-face studies/face_ablation.toml --index people.csv --images people.tar
+    --pairs pairs.csv --teachers runs/teachers
+    """
+    from ostiary.data.identities import IdentityIndex
+    from ostiary.data.identity_readers import open_faces
+    from ostiary.data.pairs import read_pairs
+    from ostiary.study.face_cell import FaceMaterials, FaceWork
+    from ostiary.study.face_plan import read_face_study
+
+    study = read_face_study(plan)
+    _check_arms(plan, arm, study.arms)
+    materials = FaceMaterials(
+        IdentityIndex.concatenate(IdentityIndex.read_csv(path) for path in index), open_faces(images),
+        read_pairs(pairs), runs, teachers=teachers, peers=peers, workers=workers, accelerator=accelerator,
+        precision=precision,
+    )  # fmt: skip
+    _run(FaceWork(study, materials), results, arm)
+
+
+def table_face(
+    plan: Plan,
+    results: Results = Path("results/study"),
+    runs: Runs = Path("runs/study"),
+    out_file: Out = None,
+) -> None:
+    """The table of what is done so far of a face study.
+
+    Example: ostiary study table-face studies/face_ablation.toml --out results/face_ablation.md
+    """
+    from ostiary.study.face_plan import read_face_study
+    from ostiary.study.face_table import render_face_study
+
+    _write(render_face_study(read_face_study(plan), results, runs, plan), out_file)
+
+
+def _check_arms(plan: Path, wanted: Collection[str] | None, known: Collection[str]) -> None:
+    from ostiary.errors import ConfigurationError
+
+    unknown = sorted(set(wanted or ()) - set(known))
+    if unknown:
+        raise ConfigurationError(f"{plan}: no arm {unknown[0]!r}; it has {', '.join(known)}.")
+
+
+def _run(work: Work, results: Path, arms: Collection[str] | None) -> None:
+    from ostiary.study.runner import run_study
+
+    elsewhere = run_study(
+        work, results, arms=arms or (), progress=progress,
+        report=lambda cell, what: err.print(f"{cell.name}: {what}", highlight=False),
+    )  # fmt: skip
+    if elsewhere:
+        err.print(f"{elsewhere} cells are being run by another process", highlight=False)
+
+
+def _write(text: str, out_file: Path | None) -> None:
     if out_file is None:
         out.print(text, markup=False, highlight=False, soft_wrap=True)
         return

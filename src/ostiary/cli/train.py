@@ -97,7 +97,9 @@ def recipes() -> None:
 
     Example: ostiary train recipes
     """
-    from ostiary.training.recipe import recipes as known
+    from ostiary.training.embedding.recipe import face_recipes
+    from ostiary.training.recipe import recipes as liveness_recipes
 
-    for recipe in known().values():
-        out.print(f"[bold]{recipe.name}[/bold]  {recipe.summary}", highlight=False)
+    for task, known in (("liveness", liveness_recipes()), ("face", face_recipes())):
+        for recipe in known.values():
+            out.print(f"{task:9}[bold]{recipe.name}[/bold]  {recipe.summary}", highlight=False)

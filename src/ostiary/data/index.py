@@ -4,14 +4,14 @@ A CSV with the columns of :data:`COLUMNS`; everything that learns or measures re
 Data that was published in another form has a reader that yields an :class:`Index`.
 """
 
-import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO, TypeVar, cast, overload
+from typing import Literal
 
+from ostiary.data.table import Table, one_of, read_rows, write_rows
 from ostiary.errors import DataIndexError
 from ostiary.faces.detector import Box
 
@@ -22,8 +22,6 @@ COLUMNS = ("path", "label", "species", "subject", "split", "dataset", "capture",
 LABELS: tuple[Label, ...] = ("bona_fide", "attack")
 SPLITS: tuple[Split, ...] = ("train", "development", "test", "")
 UNSPECIFIED = "unspecified"
-
-_Word = TypeVar("_Word", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +44,8 @@ class Sample:
     box: Box | None = None
 
 
-class Index(Sequence[Sample]):
+class Index(Table[Sample]):
     """An immutable sequence of samples, with the questions that training and evaluation ask of it."""
-
-    def __init__(self, samples: Iterable[Sample] = ()) -> None:
-        self._samples = tuple(samples)
-
-    @overload
-    def __getitem__(self, item: int) -> Sample: ...
-    @overload
-    def __getitem__(self, item: slice) -> "Index": ...
-    def __getitem__(self, item: int | slice) -> "Sample | Index":
-        return Index(self._samples[item]) if isinstance(item, slice) else self._samples[item]
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self._samples)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Index) and self._samples == other._samples
-
-    def __hash__(self) -> int:
-        return hash(self._samples)
 
     def __repr__(self) -> str:
         return f"Index({len(self)} samples of {', '.join(self.datasets) or 'no data set'})"
@@ -128,56 +104,23 @@ class Index(Sequence[Sample]):
         All of :data:`COLUMNS` must be there, in any order; further columns are ignored. ``path`` and
         ``label`` must be filled in, the others may be empty; an attack without species is ``unspecified``.
         """
-        path = Path(path)
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                samples = tuple(_parse(stream, path))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise DataIndexError(f"{path}: cannot be read as a UTF-8 CSV file: {reason}.") from None
-        if not samples:
-            raise DataIndexError(f"{path}: no samples in it; write one line a face under the header.")
-        return cls(samples)
+        return cls(read_rows(Path(path), _sample, COLUMNS, what="samples"))
 
     def write_csv(self, path: str | Path) -> None:
         """Write the index in the form that :meth:`read_csv` reads."""
-        with Path(path).open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for s in self:
-                box = "" if s.box is None else " ".join(f"{value:.10g}" for value in s.box)
-                writer.writerow((s.path, s.label, s.species, s.subject, s.split, s.dataset, s.capture, box))
+        write_rows(Path(path), COLUMNS, map(_values, self))
 
 
-def _parse(stream: TextIO, path: Path) -> Iterator[Sample]:
-    rows = csv.DictReader(stream, strict=True)
-    header = [name.strip() for name in rows.fieldnames or ()]
-    if not header:
-        raise DataIndexError(f"{path}: the file is empty; its first line must be {','.join(COLUMNS)}.")
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        raise DataIndexError(
-            f"{path}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-            f"the header must name {','.join(COLUMNS)} (values other than path and label may be empty)."
-        )
-    rows.fieldnames = header
-    for row in rows:
-        try:
-            yield _sample(row)
-        except ValueError as error:
-            raise DataIndexError(f"{path}, line {rows.line_num}: {error}.") from None
+def _values(sample: Sample) -> tuple[str, ...]:
+    s = sample
+    box = "" if s.box is None else " ".join(f"{value:.10g}" for value in s.box)
+    return (s.path, s.label, s.species, s.subject, s.split, s.dataset, s.capture, box)
 
 
-def _sample(row: Mapping[str | None, str | list[str] | None]) -> Sample:
-    if None in row or None in row.values():
-        raise ValueError("not as many values as the header has columns; quote values that contain a comma")
-    values = {name: cast(str, row[name]).strip() for name in COLUMNS}
-    for name, value in values.items():
-        if value in ("nan", "NaN", "NAN"):
-            raise ValueError(f"{name} is {value}; leave an unknown value empty")
+def _sample(values: Mapping[str, str]) -> Sample:
     if not values["path"]:
         raise ValueError("path is empty; every line must name a picture")
-    label = _one_of("label", values["label"], LABELS)
+    label = one_of("label", values["label"], LABELS)
     species = values["species"]
     if species and label == "bona_fide":
         raise ValueError(f"species {species!r} given for a bona fide sample; leave it empty or say attack")
@@ -186,19 +129,11 @@ def _sample(row: Mapping[str | None, str | list[str] | None]) -> Sample:
         label=label,
         species=species or (UNSPECIFIED if label == "attack" else ""),
         subject=values["subject"],
-        split=_one_of("split", values["split"], SPLITS),
+        split=one_of("split", values["split"], SPLITS),
         dataset=values["dataset"],
         capture=values["capture"],
         box=parse_box(values["box"]),
     )
-
-
-def _one_of(column: str, value: str, allowed: tuple[_Word, ...]) -> _Word:
-    for candidate in allowed:
-        if value == candidate:
-            return candidate
-    choice = ", ".join(word or "empty" for word in allowed)
-    raise ValueError(f"unknown {column} {value!r}; it must be one of {choice}")
 
 
 def parse_box(text: str) -> Box | None:

@@ -21,8 +21,9 @@ from ostiary.export.onnx import liveness_model
 from ostiary.export.quantize import int8_model
 from ostiary.faces.preprocess import Preprocess
 from ostiary.networks.mobilenet_v2 import mobilenet_v2, pta_mobilenet_v2
-from ostiary.runtime.container import Metadata, read_container
+from ostiary.runtime.container import read_container
 from ostiary.runtime.liveness import fixed_dimensions, selector
+from ostiary.runtime.liveness_record import Metadata
 from ostiary.runtime.packaged import resolve_weights
 from ostiary.runtime.session import make_session
 from ostiary.runtime.timing import Samples, interleave, ratio
@@ -67,7 +68,7 @@ def measure_latency(
         ConfigurationError: the file lacks a word, or a peer's input is not understood.
 
     """
-    metadata, content = read_container(resolve_weights(weights))
+    metadata, content = read_container(resolve_weights(weights), Metadata)
     chosen = list(words or metadata.configurations)
     for word in chosen:
         if word not in metadata.configurations:
@@ -101,7 +102,7 @@ def _configurations(metadata: Metadata, content: bytes, words: Sequence[str]) ->
 
 def _int8(preprocess: Preprocess, files: Sequence[Path], words: Sequence[str]) -> Candidates:
     if files:
-        read = [read_container(path) for path in files]
+        read = [read_container(path, Metadata) for path in files]
         return {
             ("int8", metadata.default_configuration): _call(content, metadata.preprocess)
             for metadata, content in read

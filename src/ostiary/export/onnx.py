@@ -19,7 +19,7 @@ from ostiary.export.tables import Statistics, affine_layers
 from ostiary.export.trunk import Trunk, has_trunk
 from ostiary.export.verify import check_export
 from ostiary.faces.preprocess import Preprocess
-from ostiary.runtime.container import TrunkRecord
+from ostiary.runtime.liveness_record import TrunkRecord
 
 log = logging.getLogger(__name__)
 

@@ -37,8 +37,9 @@ from ostiary.metrics.cascade import Stage, choose_band
 from ostiary.metrics.thresholds import choose_threshold
 from ostiary.reports.scores import ScoreTable
 from ostiary.reports.scoring import score
-from ostiary.runtime.container import Band, Threshold, read_metadata
+from ostiary.runtime.container import read_metadata
 from ostiary.runtime.liveness import LivenessModel
+from ostiary.runtime.liveness_record import Band, Metadata, Threshold
 from ostiary.training.batches import LabelledWindows
 from ostiary.training.liveness import by_dataset, one_a_recording, predict
 from ostiary.training.recipe import Recipe
@@ -119,7 +120,7 @@ def release_liveness(
     with TemporaryDirectory() as folder:
         draft = write(Path(folder) / "draft.onnx", card)
         table, thresholds = choose_thresholds(draft, index, pictures, progress)
-        macs = {word: record.macs for word, record in read_metadata(draft).configurations.items()}
+        macs = {word: record.macs for word, record in read_metadata(draft, Metadata).configurations.items()}
     errors = {word: threshold.rate for word, threshold in thresholds.items()}
     card = replace(
         card,

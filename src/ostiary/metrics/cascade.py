@@ -18,7 +18,7 @@ from ostiary.errors import ConfigurationError, RateError
 from ostiary.metrics.curve import curve_statistic
 from ostiary.metrics.operating_point import error_statistic
 from ostiary.metrics.trials import Trials
-from ostiary.runtime.container import Band
+from ostiary.runtime.liveness_record import Band
 
 ALIGNED_THRESHOLD = 0.5
 """The threshold of :func:`cascaded` trials, whichever word judged."""

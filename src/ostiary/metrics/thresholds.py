@@ -13,7 +13,7 @@ from ostiary.errors import RateError
 from ostiary.metrics import curve as curves
 from ostiary.metrics.intervals import errors_allowed, supports, upper_limit
 from ostiary.metrics.trials import Trials
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 
 Rule = Literal["apcer", "apcer_point", "eer"]
 

@@ -21,8 +21,8 @@ from ostiary.reports.markdown import render
 from ostiary.reports.plots import draw_plots
 from ostiary.reports.scores import ScoreTable, read_scores, write_scores
 from ostiary.reports.scoring import score
-from ostiary.runtime.container import Metadata, Threshold
 from ostiary.runtime.liveness import LivenessModel
+from ostiary.runtime.liveness_record import Metadata, Threshold
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, steps done, steps in all)."""

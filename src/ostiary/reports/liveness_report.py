@@ -23,7 +23,7 @@ from ostiary.metrics.bootstrap import DRAWS
 from ostiary.metrics.pad import DetReading, PadRates, pad_rates
 from ostiary.metrics.rates import Rate
 from ostiary.reports.scores import Scores, ScoreTable
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 
 LEVEL = 0.95
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError
-from ostiary.runtime.container import Band
 from ostiary.runtime.liveness import BONA_FIDE, LivenessModel, softmax
+from ostiary.runtime.liveness_record import Band
 
 
 @dataclass(frozen=True, slots=True)

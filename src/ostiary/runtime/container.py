@@ -1,20 +1,20 @@
 """What a weights file says about itself, and the check that it is whole.
 
-A weights file is an ONNX model with two entries in its ``metadata_props``: ``ostiary.model`` (the record
-below as JSON) and ``ostiary.sha256`` (SHA-256 over the file with these 64 characters replaced by zeros).
+A weights file is an ONNX model with two entries in its ``metadata_props``: ``ostiary.model`` (the record of
+its task, as JSON) and ``ostiary.sha256`` (SHA-256 over the file with these 64 characters replaced by zeros).
 Both are found in the raw bytes, so a damaged or foreign file is refused before any parser of models sees
-it, and neither the ``onnx`` package nor a protobuf library is needed.
+it, and neither the ``onnx`` package nor a protobuf library is needed. What a record says beyond the part that
+all tasks share stands in a file of its own: ``liveness_record.py``, ``embedding_record.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ostiary.errors import WeightsError
 from ostiary.faces.preprocess import Preprocess
@@ -25,128 +25,46 @@ HASH_KEY = "ostiary.sha256"
 ZERO_HASH = "0" * 64
 
 
-class Threshold(BaseModel):
-    """A decision threshold with all that is needed to judge it: accept if ``liveness >= value``.
+class WeightsRecord(BaseModel):
+    """What every weights file says about itself; a task's own record adds to it.
 
-    ``target`` names the error rate that was held at ``rate`` on the development data called ``data``, with
-    ``n_bona_fide`` and ``n_attack`` presentations; ``upper_limit`` is its upper confidence limit.
+    ``data`` names what the network was trained on, ``training_commit`` the code that trained it. What this part
+    does not know it passes over; the record of a task refuses it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: float
-    target: str
-    rate: float
-    n_bona_fide: int
-    n_attack: int
-    data: str
-    upper_limit: float | None = None
-    warning: str | None = None
-
-
-class ConfigurationRecord(BaseModel):
-    """Cost, threshold and development error of one configuration word.
-
-    ``macs`` are multiply-adds of convolutions and linear layers for one crop. ``development_error`` is an
-    error rate on development data, of the same kind for all words of a file: it serves to rank them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parameters: int
-    macs: int
-    threshold: Threshold | None = None
-    development_error: float | None = None
-
-
-class TrunkRecord(BaseModel):
-    """The layers before the first adaptive block, where the file can go on from what they gave.
-
-    ``shape`` is that of their activations for one crop, ``macs`` their multiply-adds.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    shape: tuple[int, ...]
-    macs: int
-
-
-class Band(BaseModel):
-    """A cascade of two configuration words, and the answers of the first that go on to the second.
-
-    Refused if liveness by ``first`` is below ``low``, accepted if it is at least ``high``; everything between
-    is judged by ``second``. Two equal limits send nothing on, and a ``high`` above 1 is reached by nothing.
-    ``share`` is the share of the ``n_bona_fide`` and ``n_attack`` development presentations of ``data`` that
-    went on when the band was chosen.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    first: str
-    second: str
-    low: float = Field(ge=0, allow_inf_nan=False)
-    high: float = Field(ge=0, allow_inf_nan=False)
-    share: float | None = None
-    n_bona_fide: int | None = None
-    n_attack: int | None = None
-    data: str | None = None
-
-    @model_validator(mode="after")
-    def _limits_in_order(self) -> Band:
-        if self.low > self.high:
-            raise ValueError("the lower limit of the band is above the upper one")
-        return self
-
-
-class Metadata(BaseModel):
-    """The record inside a liveness weights file.
-
-    ``trunk`` is missing in files that cannot go on from given activations, ``cascade`` where no band was chosen.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     format: Literal["1"] = FORMAT
-    task: Literal["liveness"] = "liveness"
+    task: str
     name: str
     version: str
     licence: str
     data: list[str]
     notes: str = ""
     preprocess: Preprocess
-    configurations: dict[str, ConfigurationRecord] = Field(min_length=1)
-    default_configuration: str
     training_commit: str
-    statistics: Literal["shared", "per_configuration"] = "shared"
     precision: Literal["float32", "int8"] = "float32"
-    trunk: TrunkRecord | None = None
-    cascade: Band | None = None
-
-    @model_validator(mode="after")
-    def _words_agree(self) -> Metadata:
-        if self.default_configuration not in self.configurations:
-            raise ValueError("default_configuration is not among the configurations")
-        if any(not re.fullmatch("[LHB]*", word) for word in self.configurations):
-            raise ValueError("a configuration word has other letters than H, L and B")
-        if len({len(word) for word in self.configurations}) != 1:
-            raise ValueError("the configuration words differ in length")
-        if self.cascade and not {self.cascade.first, self.cascade.second} <= set(self.configurations):
-            raise ValueError("cascade names a word that is not among the configurations")
-        return self
 
 
-def read_metadata(path: Path) -> Metadata:
+Record = TypeVar("Record", bound=WeightsRecord)
+
+
+def read_metadata(path: Path, kind: type[Record]) -> Record:
     """Read a weights file's record after checking its hash.
+
+    Args:
+        path: of the file.
+        kind: the record of the task that is wanted, or ``WeightsRecord`` for what all tasks have.
 
     Raises:
         WeightsError: the file is missing, not an ostiary weights file, damaged, of another format version,
             or made for another task.
 
     """
-    return read_container(path)[0]
+    return read_container(path, kind)[0]
 
 
-def read_container(path: Path) -> tuple[Metadata, bytes]:
+def read_container(path: Path, kind: type[Record]) -> tuple[Record, bytes]:
     """As :func:`read_metadata`, and the file's bytes: what was checked is what the runtime then opens."""
     try:
         content = path.read_bytes()
@@ -158,7 +76,7 @@ def read_container(path: Path) -> tuple[Metadata, bytes]:
     start = _hash_position(content, str(path))
     if content[start : start + 64] != _digest(content, start):
         raise WeightsError(f"{path} is damaged: its SHA-256 is not the one recorded in it; fetch it again.")
-    return _parse(_model_json(content, str(path)), str(path)), content
+    return _parse(_model_json(content, str(path)), str(path), kind), content
 
 
 def seal(content: bytes) -> bytes:
@@ -209,7 +127,7 @@ def _model_json(content: bytes, name: str) -> bytes:
             return content[start : start + length]
 
 
-def _parse(text: bytes, name: str) -> Metadata:
+def _parse(text: bytes, name: str, kind: type[Record]) -> Record:
     try:
         record: Any = json.loads(text)
         version, task = str(record["format"]), str(record["task"])
@@ -219,10 +137,13 @@ def _parse(text: bytes, name: str) -> Metadata:
         raise WeightsError(
             f"{name} has format {version}, and this ostiary reads format {FORMAT}: install a newer ostiary."
         )
-    if task != "liveness":
-        raise WeightsError(f"{name} was made for the task {task!r}, not for liveness: give liveness weights.")
+    wanted = kind.model_fields["task"]
+    if not wanted.is_required() and task != wanted.default:
+        raise WeightsError(
+            f"{name} was made for the task {task!r}, not for {wanted.default}: give {wanted.default} weights."
+        )
     try:
-        return Metadata.model_validate(record)
+        return kind.model_validate(record)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"

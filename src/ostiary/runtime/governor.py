@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError
-from ostiary.runtime.container import Metadata
+from ostiary.runtime.liveness_record import Metadata
 from ostiary.runtime.timing import interleave
 
 

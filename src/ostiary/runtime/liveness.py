@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError, InputError
-from ostiary.runtime.container import Metadata, Threshold, TrunkRecord, read_container
+from ostiary.runtime.container import read_container, read_metadata
+from ostiary.runtime.crops import check_crops
+from ostiary.runtime.liveness_record import Metadata, Threshold, TrunkRecord
 from ostiary.runtime.packaged import resolve_weights
 from ostiary.runtime.session import make_session
 
@@ -54,7 +56,7 @@ class LivenessModel:
         if keep < 1:
             raise ConfigurationError(f"keep is {keep}: at least one session must be kept.")
         self.path = resolve_weights(weights)
-        self.metadata: Metadata = read_container(self.path)[0]
+        self.metadata = read_metadata(self.path, Metadata)
         self._threads = threads
         self._keep = keep
         self._specialised: OrderedDict[_Start, onnxruntime.InferenceSession] = OrderedDict()
@@ -97,7 +99,7 @@ class LivenessModel:
 
         """
         word = self._checked_word(word)
-        self._check_crops(crops)
+        check_crops(crops, self.metadata.preprocess, self.path.name)
         if len(crops) == 0:
             return np.zeros((0, 2), np.float32)
         feed = {"input": self.metadata.preprocess.normalise(crops)}
@@ -117,7 +119,7 @@ class LivenessModel:
 
         """
         word, trunk = self._checked_word(word), self.trunk
-        self._check_crops(crops)
+        check_crops(crops, self.metadata.preprocess, self.path.name)
         if len(crops) == 0:
             return np.zeros((0, 2), np.float32), np.zeros((0, *trunk.shape), np.float32)
         feed = {"input": self.metadata.preprocess.normalise(crops)}
@@ -204,14 +206,6 @@ class LivenessModel:
             )
         return word
 
-    def _check_crops(self, crops: NDArray[np.uint8]) -> None:
-        size = self.metadata.preprocess.size
-        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (size, size, 3):
-            raise InputError(
-                f"crops of type {crops.dtype} and shape {crops.shape} do not fit {self.path.name}: "
-                f"it takes uint8 (N, {size}, {size}, 3)."
-            )
-
     def _run(
         self, outputs: list[str], feed: dict[str, NDArray[Any]], start: _Start, switched: bool
     ) -> list[NDArray[np.float32]]:
@@ -240,7 +234,7 @@ class LivenessModel:
 
     def _open(self, dimensions: Mapping[str, int]) -> onnxruntime.InferenceSession:
         # Read and checked again: the file may have changed since, and 11 MB need not stay in memory.
-        content = read_container(self.path)[1]
+        content = read_container(self.path, Metadata)[1]
         return make_session(content, threads=self._threads, fixed_dimensions=dimensions)
 
 

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ostiary.errors import WeightsError
-from ostiary.runtime.container import read_metadata
+from ostiary.runtime.container import WeightsRecord, read_metadata
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
 
-#: Name a user types -> file in ``ostiary/weights``.
-LIVENESS_WEIGHTS = {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx"}
-DEFAULT_LIVENESS = "pta_mobilenet_v2"
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The packaged weights of one task.
+
+    ``files`` is name a user types -> file in ``ostiary/weights``; ``default`` is one of these names, None where
+    the package has no weights for the task; the variable ``environment`` names another default, a path or a name.
+    """
+
+    task: str
+    files: Mapping[str, str]
+    default: str | None
+    environment: str
+
+
+LIVENESS = Shelf("liveness", {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx"}, "pta_mobilenet_v2", "OSTIARY_WEIGHTS")
+EMBEDDING = Shelf("face embedding", {}, None, "OSTIARY_FACE_WEIGHTS")
 
 #: Models that others made; their files carry no record of ours. See the card beside each file.
 FOREIGN: dict[str, dict[str, Any]] = {
@@ -27,28 +43,36 @@ FOREIGN: dict[str, dict[str, Any]] = {
     }
 }
 
-#: Names another default: a path or a name of the table above.
-ENVIRONMENT = "OSTIARY_WEIGHTS"
 
+def resolve_weights(weights: Path | str | None = None, shelf: Shelf = LIVENESS) -> Path:
+    """The weights file for a name, a path, or (``None``) the default of the task.
 
-def resolve_weights(weights: Path | str | None = None) -> Path:
-    """The liveness weights file for a name, a path, or (``None``) the default.
+    The default is the packaged model, or what the shelf's environment variable names.
 
-    The default is the packaged model, or what the environment variable ``OSTIARY_WEIGHTS`` names.
+    Raises:
+        WeightsError: neither a file nor a name, or there is no default.
+
     """
-    chosen = weights or os.environ.get(ENVIRONMENT) or DEFAULT_LIVENESS
-    if str(chosen) in LIVENESS_WEIGHTS:
-        return FOLDER / LIVENESS_WEIGHTS[str(chosen)]
+    chosen = weights or os.environ.get(shelf.environment) or shelf.default
+    if chosen is None:
+        raise WeightsError(
+            f"This ostiary comes without {shelf.task} weights; name a weights file, or set {shelf.environment} to "
+            "one."
+        )
+    if str(chosen) in shelf.files:
+        return FOLDER / shelf.files[str(chosen)]
     path = Path(chosen)
     if not path.is_file():
-        names = ", ".join(LIVENESS_WEIGHTS)
-        raise WeightsError(f"{chosen} is neither a file nor a packaged model; packaged models are: {names}.")
+        names = ", ".join(shelf.files) or "none yet"
+        raise WeightsError(
+            f"{chosen} is neither a file nor a packaged {shelf.task} model; packaged models are: {names}."
+        )
     return path
 
 
-def packaged_weights() -> dict[str, Path]:
-    """Every packaged liveness model that is there, name -> file."""
-    files = {name: FOLDER / file for name, file in LIVENESS_WEIGHTS.items()}
+def packaged_weights(shelf: Shelf = LIVENESS) -> dict[str, Path]:
+    """Every packaged model of a task that is there, name -> file."""
+    files = {name: FOLDER / file for name, file in shelf.files.items()}
     return {name: path for name, path in files.items() if path.is_file()}
 
 
@@ -91,7 +115,7 @@ def describe_packaged(folder: Path = FOLDER) -> list[dict[str, Any]]:
     for name in verify_packaged(folder):
         path = folder / name
         if path.suffix == ".onnx":
-            record = FOREIGN.get(name) or read_metadata(path).model_dump(
+            record = FOREIGN.get(name) or read_metadata(path, WeightsRecord).model_dump(
                 include={"name", "task", "version", "licence", "data"}
             )
             records.append({**record, "megabytes": round(path.stat().st_size / 1e6, 2), "file": name})

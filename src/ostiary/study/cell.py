@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,18 @@ from ostiary.errors import InputError
 from ostiary.metrics.pad import pad_rates
 from ostiary.metrics.rates import Rate
 from ostiary.metrics.trials import Trials
+from ostiary.reports.provenance import commit
 from ostiary.reports.scores import Scores, write_scores
+from ostiary.study.arms import Cell
 from ostiary.study.judging import Answers, ask_network, ask_peers
-from ostiary.study.plan import Cell, Study
+from ostiary.study.plan import Study
 from ostiary.study.protocols import Rows, rows_of
-from ostiary.training.run import RunSettings, commit, index_hash, load_model, train_liveness
+from ostiary.study.runner import Progress
+from ostiary.training.run import RunSettings, index_hash, load_model, train_liveness
 
 FORMAT = "1"
 NAIVE = 0.5
 """The threshold of papers that take the larger of the two outputs."""
-
-Progress = Callable[[], AbstractContextManager[Callable[[str, int, int], None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,64 +45,83 @@ class Materials:
     precision: str = "32-true"
 
 
-def fingerprint(study: Study, cell: Cell, index: Index) -> str:
-    """SHA-256 over all that decides a cell's figures: recipe, seed, rows, words. Another one means: run again.
+@dataclass(frozen=True, slots=True)
+class LivenessWork:
+    """A liveness study with its materials, as ``runner.py`` runs it."""
 
-    Fields at their defaults do not count, so that a recipe that learns a new field keeps its results.
-    """
-    arm = study.arms[cell.arm]
-    recipe = study.recipe(cell.arm)
-    rows = rows_of(study, cell, index)
-    decided = {
-        "recipe": recipe.model_dump(mode="json", exclude_defaults=True, exclude={"summary"}) if recipe else None,
-        "peers": arm.peers,
-        "seed": cell.seed,
-        "words": study.words if recipe else (),
-        "learnt": index_hash(rows.learnt),
-        "judged": index_hash(rows.judged),
-    }
-    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    study: Study
+    materials: Materials
 
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.name
 
-def run_cell(
-    study: Study,
-    cell: Cell,
-    materials: Materials,
-    scores: Path,
-    progress: Progress = lambda: nullcontext(lambda what, done, total: None),
-) -> dict[str, Any]:
-    """Train (or go on training) and judge one cell; its scores are written to the file ``scores``.
+    @property
+    def runs(self) -> Path:
+        """Folder of checkpoints and scores."""
+        return self.materials.runs
 
-    Raises:
-        InputError: peers are asked for, but not their folder; or what training raises.
+    @property
+    def keep_scores(self) -> bool:
+        """Whether score files go to the results."""
+        return self.study.keep_scores
 
-    """
-    arm = study.arms[cell.arm]
-    rows = rows_of(study, cell, materials.index)
-    started = time.perf_counter()
-    training: dict[str, Any] = {}
-    if arm.peers:
-        if materials.peers is None:
-            raise InputError(f"The arm {cell.arm!r} asks deployed networks: name their folder with --peers.")
-        answers = ask_peers(
-            arm.peers, materials.peers, rows.learnt, rows.judged, materials.pictures, label=cell.arm
-        )
-    else:
-        answers, training = _train_and_ask(study, cell, rows, materials, progress)
-    write_scores(answers.judged, scores)
-    return {
-        "format": FORMAT,
-        "study": study.name,
-        "arm": cell.arm,
-        "held_out": list(cell.held_out),
-        "seed": cell.seed,
-        "fingerprint": fingerprint(study, cell, materials.index),
-        "commit": commit(),
-        "judged_on": list(study.judged_on),
-        "seconds": round(time.perf_counter() - started),
-        "training": training,
-        "configurations": _measured(answers),
-    }
+    def cells(self) -> Iterator[Cell]:
+        """Every cell of the plan, in its order."""
+        return self.study.cells()
+
+    def fingerprint(self, cell: Cell) -> str:
+        """SHA-256 over recipe, seed, rows and words.
+
+        Fields at their defaults do not count, so that a recipe that learns a new field keeps its results.
+        """
+        recipe = self.study.recipe(cell.arm)
+        rows = rows_of(self.study, cell, self.materials.index)
+        decided = {
+            "recipe": recipe and recipe.model_dump(mode="json", exclude_defaults=True, exclude={"summary"}),
+            "peers": self.study.arms[cell.arm].peers,
+            "seed": cell.seed,
+            "words": self.study.words if recipe else (),
+            "learnt": index_hash(rows.learnt),
+            "judged": index_hash(rows.judged),
+        }
+        return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+    def run(self, cell: Cell, scores: Path, progress: Progress) -> dict[str, Any]:
+        """Train (or go on training) and judge one cell; its scores are written to the file ``scores``.
+
+        Raises:
+            InputError: peers are asked for, but not their folder; or what training raises.
+
+        """
+        study, materials = self.study, self.materials
+        arm = study.arms[cell.arm]
+        rows = rows_of(study, cell, materials.index)
+        started = time.perf_counter()
+        training: dict[str, Any] = {}
+        if arm.peers:
+            if materials.peers is None:
+                raise InputError(f"The arm {cell.arm!r} asks deployed networks: name their folder with --peers.")
+            answers = ask_peers(
+                arm.peers, materials.peers, rows.learnt, rows.judged, materials.pictures, label=cell.arm
+            )
+        else:
+            answers, training = _train_and_ask(study, cell, rows, materials, progress)
+        write_scores(answers.judged, scores)
+        return {
+            "format": FORMAT,
+            "study": study.name,
+            "arm": cell.arm,
+            "held_out": list(cell.held_out),
+            "seed": cell.seed,
+            "fingerprint": self.fingerprint(cell),
+            "commit": commit(),
+            "judged_on": list(study.judged_on),
+            "seconds": round(time.perf_counter() - started),
+            "training": training,
+            "configurations": _measured(answers),
+        }
 
 
 def _train_and_ask(

@@ -24,7 +24,7 @@ from ostiary.metrics.thresholds import choose_threshold
 from ostiary.reports.peers import PEERS, PeerModel, mean_log_odds
 from ostiary.reports.scores import Scores, ScoreTable
 from ostiary.reports.scoring import NO_FACE, UNREADABLE
-from ostiary.runtime.container import Threshold
+from ostiary.runtime.liveness_record import Threshold
 from ostiary.training.liveness import predict
 from ostiary.training.run import TrainedModel, calibration_batches, load_split
 from ostiary.training.windows import build_windows

@@ -23,46 +23,29 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ostiary.errors import ConfigurationError
+from ostiary.study.arms import Arm, Cell, read_plan, resolved
 from ostiary.training.recipe import PeerName, Recipe
-from ostiary.training.recipe import recipe as named
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Protocol = Literal["in_domain", "leave_out", "unseen_species"]
 Split = Literal["train", "development", "test"]
 
 
-class Arm(BaseModel):
+class LivenessArm(Arm):
     """One way of doing it: a recipe with changes, or deployed networks of others, which are not trained."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    recipe: str | None = None
-    like: str | None = None
-    """Another arm, whose recipe and changes this one starts from."""
-    change: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the recipe that differ; records inside it may be changed in part."""
     peers: tuple[PeerName, ...] = ()
     """Names of ``reports/peers.py``; several are averaged."""
     extra: tuple[str, ...] = ()
     """Data sets of the study's ``extra`` that join this arm's training."""
-    seeds: tuple[int, ...] | None = None
-    """Other seeds than the study's."""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Arm:
+    def _one_kind(self) -> LivenessArm:
         if (self.recipe is not None) + (self.like is not None) + bool(self.peers) != 1:
             raise ValueError("an arm has one of: a recipe, another arm that it is like, peers")
         if self.peers and (self.change or self.extra):
@@ -89,7 +72,7 @@ class Study(BaseModel):
     """Data sets that only the arms that name them learn from; never judged."""
     keep_scores: bool = False
     """Whether score files go to the results; otherwise they stay with the runs."""
-    arms: dict[str, Arm]
+    arms: dict[str, LivenessArm]
 
     @model_validator(mode="after")
     def _fits(self) -> Study:
@@ -114,24 +97,7 @@ class Study(BaseModel):
             ConfigurationError: recipe and changes do not fit together, or arms are like each other in a circle.
 
         """
-        change: dict[str, Any] = {}
-        seen: list[str] = []
-        while (arm := self.arms[name]).like is not None:
-            change = _merged(arm.change, change)
-            seen.append(name)
-            name = arm.like
-            if name in seen:
-                raise ConfigurationError(f"The arm {name!r} is like itself, by way of {' and '.join(seen)}.")
-        if arm.recipe is None:
-            return None
-        try:
-            return Recipe.model_validate(_merged(named(arm.recipe).model_dump(), _merged(arm.change, change)))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(
-                f"The recipe {arm.recipe!r} cannot be changed so: {place}: {first['msg']}."
-            ) from None
+        return resolved(self.arms, name, Recipe)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, arm by arm in the plan's order: so that an idea is judged whole before the next begins."""
@@ -141,21 +107,6 @@ class Study(BaseModel):
                     yield Cell(name, held, seed)
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One training (or one scoring of peers) of a study."""
-
-    arm: str
-    held_out: tuple[str, ...]
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The cell's name in file names: arm, what is held out, seed."""
-        parts = [self.arm, "+".join(self.held_out), str(self.seed)]
-        return "-".join(part for part in parts if part)
-
-
 def read_study(path: Path) -> Study:
     """Read a plan.
 
@@ -163,28 +114,7 @@ def read_study(path: Path) -> Study:
         ConfigurationError: the file cannot be read, or says something that there is not.
 
     """
-    try:
-        study = Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigurationError(f"{path}: cannot be read as a study in TOML ({reason}).") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the study"
-        raise ConfigurationError(f"{path}: {place}: {first['msg']}.") from None
+    study = read_plan(path, Study)
     for name in study.arms:
         study.recipe(name)
     return study
-
-
-def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``change``; a record inside is merged, not replaced.
-
-    ``words`` is a table of its own: a change of it replaces it.
-    """
-    merged = dict(base)
-    for key, value in change.items():
-        known = merged.get(key)
-        whole = key == "words" or not (isinstance(value, Mapping) and isinstance(known, Mapping))
-        merged[key] = value if whole else _merged(known, value)  # type: ignore[arg-type]
-    return merged

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ostiary.data.index import Index, Sample
 from ostiary.errors import ConfigurationError, DataIndexError
-from ostiary.study.plan import Arm, Cell, Study
+from ostiary.study.arms import Cell
+from ostiary.study.plan import LivenessArm, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _unseen_species(samples: Iterable[Sample], held_out: tuple[str, ...]) -> _Pa
 _SELECT = {"in_domain": _in_domain, "leave_out": _leave_out, "unseen_species": _unseen_species}
 
 
-def _extra(arm: Arm, index: Index) -> list[Sample]:
+def _extra(arm: LivenessArm, index: Index) -> list[Sample]:
     """Further training rows; their development rows would shift thresholds, so they are not taken."""
     return [sample for sample in index if sample.dataset in arm.extra and sample.split == "train"]
 

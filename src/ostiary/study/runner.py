@@ -8,23 +8,47 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Callable, Collection
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from filelock import FileLock, Timeout
 
 from ostiary.errors import ConfigurationError
-from ostiary.study.cell import Materials, Progress, fingerprint, run_cell
-from ostiary.study.plan import Cell, Study
+from ostiary.study.arms import Cell
 
 State = Literal["done", "stale", "open"]
+Progress = Callable[[], AbstractContextManager[Callable[[str, int, int], None]]]
+
+
+class Work(Protocol):
+    """A study with all that its cells need."""
+
+    @property
+    def name(self) -> str:
+        """Folder of the records and of the runs."""
+
+    @property
+    def runs(self) -> Path:
+        """Folder of checkpoints and scores, of all studies."""
+
+    @property
+    def keep_scores(self) -> bool:
+        """Whether score files go to the results; otherwise they stay with the runs."""
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, in the order in which they are to run."""
+
+    def fingerprint(self, cell: Cell) -> str:
+        """SHA-256 over all that decides a cell's figures; another one means: run again."""
+
+    def run(self, cell: Cell, scores: Path, progress: Progress) -> dict[str, Any]:
+        """Train (or go on training) and judge: scores to a file, figures as a record of plain JSON."""
 
 
 def run_study(
-    study: Study,
-    materials: Materials,
+    work: Work,
     results: Path,
     *,
     arms: Collection[str] = (),
@@ -40,12 +64,12 @@ def run_study(
         progress: bars for the reading of pictures.
 
     """
-    folder = results / study.name
+    folder = results / work.name
     folder.mkdir(parents=True, exist_ok=True)
-    left = [cell for cell in study.cells() if not arms or cell.arm in arms]
+    left = [cell for cell in work.cells() if not arms or cell.arm in arms]
     while left:
         # A cell that another process held may be free again after this one's work: that process may have died.
-        held = [cell for cell in left if not _run_if_free(study, cell, materials, folder, report, progress)]
+        held = [cell for cell in left if not _run_if_free(work, cell, folder, report, progress)]
         if len(held) == len(left):
             break
         left = held
@@ -53,19 +77,14 @@ def run_study(
 
 
 def _run_if_free(
-    study: Study,
-    cell: Cell,
-    materials: Materials,
-    folder: Path,
-    report: Callable[[Cell, str], None],
-    progress: Progress,
+    work: Work, cell: Cell, folder: Path, report: Callable[[Cell, str], None], progress: Progress
 ) -> bool:
     """Run a cell unless it is done; False if another process holds it."""
-    run = materials.runs / study.name / cell.name
+    run = work.runs / work.name / cell.name
     run.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(run / "lock", blocking=False):
-            state = state_of(study, cell, materials, folder.parent)
+            state = state_of(work, cell, folder.parent)
             if state == "done":
                 report(cell, "done before")
                 return True
@@ -74,7 +93,7 @@ def _run_if_free(
                 _forget(run)
             else:
                 report(cell, "begins")
-            _run(study, cell, materials, folder, run, progress)
+            _run(work, cell, folder, run, progress)
             report(cell, "done")
     except Timeout:
         report(cell, "another process is at it")
@@ -82,13 +101,13 @@ def _run_if_free(
     return True
 
 
-def state_of(study: Study, cell: Cell, materials: Materials, results: Path) -> State:
+def state_of(work: Work, cell: Cell, results: Path) -> State:
     """Whether the cell's record is there and of this plan; a run of another plan is stale too."""
-    wanted = fingerprint(study, cell, materials.index)
-    record = read_record(results / study.name / f"{cell.name}.json")
+    wanted = work.fingerprint(cell)
+    record = read_record(results / work.name / f"{cell.name}.json")
     if record is not None:
         return "done" if record["fingerprint"] == wanted else "stale"
-    begun = materials.runs / study.name / cell.name / "fingerprint"
+    begun = work.runs / work.name / cell.name / "fingerprint"
     return "stale" if begun.exists() and begun.read_text() != wanted else "open"
 
 
@@ -103,7 +122,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        record["fingerprint"], record["configurations"]
+        record["fingerprint"], record["study"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigurationError(
             f"{path} is not the record of a cell; remove it, and the cell runs again."
@@ -111,19 +130,19 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record
 
 
-def scores_path(study: Study, cell: Cell, runs: Path | None, results: Path) -> Path | None:
-    """Where the cell's score file lies: with the results, or else with the runs; None if in neither."""
-    places = [results / study.name / f"{cell.name}.csv.gz"]
+def scores_path(name: str, cell: Cell, runs: Path | None, results: Path) -> Path | None:
+    """Where the score file of a cell of the study ``name`` lies: with the results, the runs, or nowhere (None)."""
+    places = [results / name / f"{cell.name}.csv.gz"]
     if runs is not None:
-        places.append(runs / study.name / cell.name / "scores.csv")
+        places.append(runs / name / cell.name / "scores.csv")
     return next((place for place in places if place.exists()), None)
 
 
-def _run(study: Study, cell: Cell, materials: Materials, folder: Path, run: Path, progress: Progress) -> None:
-    (run / "fingerprint").write_text(fingerprint(study, cell, materials.index))
+def _run(work: Work, cell: Cell, folder: Path, run: Path, progress: Progress) -> None:
+    (run / "fingerprint").write_text(work.fingerprint(cell))
     scores = run / "scores.csv"
-    record = run_cell(study, cell, materials, scores, progress)
-    if study.keep_scores:
+    record = work.run(cell, scores, progress)
+    if work.keep_scores:
         _compress(scores, folder / f"{cell.name}.csv.gz")
     partial = folder / f"{cell.name}.json.partial"
     partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

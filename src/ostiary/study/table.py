@@ -12,8 +12,9 @@ from typing import Any
 from ostiary.metrics.bootstrap import Difference
 from ostiary.metrics.comparison import Run, averages, compare
 from ostiary.reports.scores import ScoreTable, read_scores
+from ostiary.study.arms import Cell
 from ostiary.study.cell import NAIVE
-from ostiary.study.plan import Cell, Study
+from ostiary.study.plan import Study
 from ostiary.study.runner import read_record, scores_path
 
 RATES = {
@@ -93,7 +94,7 @@ def _done(study: Study, results: Path, runs: Path | None) -> Iterator[Done]:
         found = [(read_record(results / study.name / f"{cell.name}.json"), cell) for cell in cells]
         records = [(record, cell) for record, cell in found if record is not None]
         if records:
-            paths = tuple(scores_path(study, cell, runs, results) for _, cell in records)
+            paths = tuple(scores_path(study.name, cell, runs, results) for _, cell in records)
             yield Done(arm, held_out, tuple(record for record, _ in records), paths)
 
 

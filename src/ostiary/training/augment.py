@@ -52,7 +52,10 @@ class Augmentation(BaseModel):
         """Cut a face out of its picture and change it: uint8 (size, size, 3), RGB."""
         if rng.random() < self.tight:
             picture, box = _tight(picture, box, rng)
-        crop = loose_crop(picture, self._jittered(box, rng), preprocess)
+        return self.change(loose_crop(picture, self._jittered(box, rng), preprocess), rng)
+
+    def change(self, crop: Crop, rng: np.random.Generator) -> Crop:
+        """Change a crop that is already cut: uint8 (size, size, 3), RGB."""
         if self.flip and rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
         crop = self._optics(crop, rng)

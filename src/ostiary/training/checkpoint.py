@@ -1,9 +1,14 @@
-"""A run's state in one safetensors file, replaced in one move: a killed run leaves the old or the new one."""
+"""A run's state in safetensors files, replaced in one move: a killed run leaves the old or the new one.
+
+Where processes hold different tensors (parts of what is too large for one), each has a file of its own beside
+the first one's, which is written last and says which of them belong to it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +80,52 @@ def unpack(
         index, key = name.split("/")
         state.setdefault(int(index), {})[key] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+class Checkpoints:
+    """The checkpoint of a run in ``folder``, as one of its ``processes`` sees it.
+
+    ``apart`` says that processes hold different tensors; else the first one's stand for all.
+    """
+
+    def __init__(self, folder: Path, *, rank: int, processes: int, apart: bool) -> None:
+        self._folder, self._rank, self._processes, self._apart = folder, rank, processes, apart
+        self._main = folder / "checkpoint.safetensors"
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors of this process and the record of the run; None where no epoch has ended.
+
+        Raises:
+            WeightsError: the file is damaged, or parts of another number of processes lie in the folder.
+
+        """
+        if not self._main.exists():
+            return None
+        tensors, record = load_tensors(self._main)
+        if record.get("apart", 1) != (self._processes if self._apart else 1):
+            raise WeightsError(
+                f"{self._main} is of a run of {record.get('apart', 1)} processes that each hold a part: go on "
+                "with as many, or train into another folder."
+            )
+        if self._apart and self._rank:
+            tensors, _ = load_tensors(self._part(record["steps"]))
+        return tensors, record
+
+    def save(self, tensors: dict[str, Tensor], record: dict[str, Any], barrier: Callable[[], None]) -> None:
+        """Called by every process at the end of an epoch; ``barrier`` waits for all of them."""
+        if self._apart and self._rank:
+            save_tensors(self._part(record["steps"]), tensors, {})
+        barrier()
+        if not self._rank:
+            save_tensors(self._main, tensors, {**record, "apart": self._processes if self._apart else 1})
+        barrier()
+        if self._apart and self._rank:
+            for old in self._folder.glob(f"checkpoint.{self._rank}.*.safetensors"):
+                if old != self._part(record["steps"]):
+                    old.unlink()
+
+    def _part(self, steps: int) -> Path:
+        return self._folder / f"checkpoint.{self._rank}.{steps}.safetensors"
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ostiary.errors import ConfigurationError
-from ostiary.training.checkpoint import load_tensors, pack, save_tensors, unpack
+from ostiary.training.checkpoint import Checkpoints, load_tensors, pack, save_tensors, unpack
 from ostiary.training.journal import Journal
 from ostiary.training.schedule import Schedule
 
@@ -30,7 +30,11 @@ class Task(Protocol, Generic[Shard]):
     """What the loop asks of that which is learnt."""
 
     network: nn.Module
-    """What is trained: with all that a checkpoint must hold."""
+    """What is trained: with all that a checkpoint must hold.
+
+    It may have ``heads``, parameters with a weight decay of their own, and ``local_names``, tensors that differ
+    from process to process and are no part of the model that comes out.
+    """
     steps_per_epoch: int
 
     @property
@@ -81,11 +85,13 @@ def fit(
     network: nn.Module = task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = schedule.make_optimiser(network)
     average = _average_of(network, schedule.average)
-    checkpoint = out / "checkpoint.safetensors"
+    local = frozenset(getattr(network, "local_names", ()))
+    checkpoints = Checkpoints(out, rank=fabric.global_rank, processes=fabric.world_size, apart=bool(local))
     history: list[dict[str, Any]] = []
     done = 0
-    if resume and checkpoint.exists():
-        tensors, record = load_tensors(checkpoint)
+    found = checkpoints.load() if resume else None
+    if found is not None:
+        tensors, record = found
         unpack(tensors, network, optimiser, average)
         history, done = record["history"], record["steps"]
     wrapped, wrapped_optimiser = fabric.setup(network, optimiser)
@@ -123,14 +129,12 @@ def fit(
             )
             if (step + 1) % task.steps_per_epoch == 0:
                 shown = network if average is None else average.module
-                _end_epoch(fabric, task, shown, schedule, out, history, step)
+                _end_epoch(fabric, task, shown, schedule, out, history, step, local)
                 journal.epoch(history)
-                if fabric.is_global_zero:
-                    record = {"history": history, "steps": step + 1, "seed": seed}
-                    save_tensors(checkpoint, pack(network, optimiser, average), record)
-                fabric.barrier()
+                record = {"history": history, "steps": step + 1, "seed": seed}
+                checkpoints.save(pack(network, optimiser, average), record, fabric.barrier)
     chosen, _ = load_tensors(out / "best.safetensors")
-    network.load_state_dict(chosen)
+    network.load_state_dict(chosen, strict=not local)
     return network.cpu().eval(), history
 
 
@@ -175,6 +179,7 @@ def _end_epoch(
     out: Path,
     history: list[dict[str, Any]],
     step: int,
+    local: frozenset[str],
 ) -> None:
     """Measure on development data and keep the network if it is the one that the schedule asks for."""
     network.eval()
@@ -185,4 +190,5 @@ def _end_epoch(
     history.append({"epoch": (step + 1) // task.steps_per_epoch, "steps": step + 1, **figures})
     better = schedule.keep == "last" or figures["development_quality"] > best
     if better and fabric.is_global_zero:
-        save_tensors(out / "best.safetensors", dict(network.state_dict()), {"epoch": history[-1]["epoch"]})
+        whole = {name: tensor for name, tensor in network.state_dict().items() if name not in local}
+        save_tensors(out / "best.safetensors", whole, {"epoch": history[-1]["epoch"]})

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from ostiary.adaptive.configuration import PAPER_SAMPLING
-from ostiary.errors import ConfigurationError
 from ostiary.faces.preprocess import Preprocess
 from ostiary.training.augment import Augmentation
 from ostiary.training.clues import Clues
 from ostiary.training.dial import Dial
 from ostiary.training.losses import Objective
 from ostiary.training.mixing import StyleMix
+from ostiary.training.recipes import named, shipped
 from ostiary.training.schedule import Schedule
 
 PeerName = Literal["minifasnet_v2", "minifasnet_v1se", "facenox"]
@@ -70,33 +68,18 @@ class Recipe(BaseModel):
 
 
 def recipes() -> dict[str, Recipe]:
-    """All recipes that come with the package, by name."""
-    package = importlib.import_module("ostiary.training.recipes")
-    found = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        recipe = importlib.import_module(f"{package.__name__}.{module.name}").RECIPE
-        found[recipe.name] = recipe
-    return found
+    """All liveness recipes that come with the package, by name."""
+    return shipped(Recipe)
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of this name, or a ConfigurationError that lists what there is."""
-    known = recipes()
-    if name not in known:
-        raise ConfigurationError(f"There is no recipe {name!r}; choose one of: {', '.join(sorted(known))}.")
-    return known[name]
+    """The liveness recipe of this name, or a ConfigurationError that lists what there is."""
+    return named(name, Recipe)
 
 
 def changed(base: Recipe, *, network: str | None = None, epochs: int | None = None, processes: int = 1) -> Recipe:
     """A recipe with another network or length, or with shards enough for several processes."""
-    schedule = base.schedule.model_dump()
-    schedule["epochs"] = epochs or base.schedule.epochs
-    if base.schedule.shards % processes:
-        schedule["shards"] = processes
-    try:
-        return Recipe.model_validate(
-            {**base.model_dump(), "network": network or base.network, "schedule": schedule}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigurationError(f"The recipe {base.name!r} cannot be changed so: {first['msg']}.") from None
+    schedule = base.schedule.adjusted(epochs=epochs, processes=processes)
+    return Recipe.model_validate(
+        {**base.model_dump(), "network": network or base.network, "schedule": schedule.model_dump()}
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from ostiary.errors import DataIndexError, InputError
 from ostiary.faces.crops import loose_crop
 from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt, mobilenet_v2
 from ostiary.networks.pretrained import load_trunk
-from ostiary.networks.registry import LIVENESS
+from ostiary.networks.registry import LIVENESS, builder
+from ostiary.reports.provenance import commit
 from ostiary.training.allocator import keep_freed_memory
 from ostiary.training.batches import LabelledWindows
 from ostiary.training.checkpoint import load_tensors, save_tensors
@@ -143,7 +143,7 @@ def load_model(path: Path) -> TrainedModel:
     """
     tensors, record = load_tensors(path)
     recipe = Recipe.model_validate(record["recipe"])
-    network = LIVENESS[recipe.network]()
+    network = builder(LIVENESS, recipe.network)()
     network.load_state_dict(tensors)
     return TrainedModel(network.eval(), recipe, record)
 
@@ -151,7 +151,7 @@ def load_model(path: Path) -> TrainedModel:
 def build_network(recipe: Recipe, trunk: Path | None, train: LabelledWindows) -> MobileNetV2:
     """The recipe's network, from scratch or from the trunk (its BatchNorm measured on training faces)."""
     if recipe.start == "scratch":
-        return cast(MobileNetV2, LIVENESS[recipe.network](dropout=recipe.dropout))
+        return cast(MobileNetV2, builder(LIVENESS, recipe.network)(dropout=recipe.dropout))
     assert trunk is not None, "checked before anything was loaded"
     stock = mobilenet_v2(dropout=recipe.dropout)
     load_trunk(stock, trunk, calibration_batches(recipe, train, pictures=512))
@@ -216,21 +216,6 @@ def index_hash(index: Index) -> str:
     for sample in index:
         digest.update(f"{sample}\n".encode())
     return digest.hexdigest()
-
-
-def commit() -> str:
-    """The commit of the checkout that this code runs from, with ``+`` if it was changed; or ``unknown``."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def _check(recipe: Recipe, index: Index, settings: RunSettings) -> None:
