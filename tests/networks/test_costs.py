@@ -90,6 +90,16 @@ def test_every_integer_of_the_face_networks() -> None:
     assert {name: costs[name] for name in FACES} == {name: FaceCost(*figures) for name, figures in FACES.items()}
 
 
+def test_every_word_of_the_face_networks_dial() -> None:
+    costs = {name.split("/")[1]: cost for name, cost in face_costs().items() if "/" in name}
+    assert len(costs) == 27
+    assert costs["HHH"] == FaceCost(*FACES["seesaw_shuffle"])
+    assert costs["LLL"] == FaceCost(1_018_560, 93_833_728, 93_841_248)
+    assert costs["BBB"] == FaceCost(1_545_984, 171_727_360, 171_740_160)
+    saved = {word: costs["HHH"].macs - costs[word].macs for word in ("LHH", "HLH", "HHL", "LLL")}
+    assert saved["LLL"] == saved["LHH"] + saved["HLH"] + saved["HHL"]
+
+
 def test_the_published_figures_of_the_face_networks() -> None:
     """The repository of the paper prints 1,200.51K and 221.18M, 1,370.18K and 145.77M."""
     costs = face_costs()

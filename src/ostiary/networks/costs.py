@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ostiary.adaptive import Cost, configured, count, words
+from ostiary.adaptive import Cost, blocks, configured, count, specialise, words
 from ostiary.networks.face_network import SIDE
 from ostiary.networks.mobilenet_v2 import mobilenet_v2, pta_mobilenet_v2
 from ostiary.networks.registry import FACE
@@ -37,8 +37,19 @@ class FaceCost(NamedTuple):
 
 
 def face_costs(dimension: int = 512) -> dict[str, FaceCost]:
-    """Every face network of the registry, with embeddings of ``dimension`` numbers (512 in the paper)."""
-    return {name: face_cost(build(dimension)) for name, build in FACE.items()}
+    """Every face network of the registry, with embeddings of ``dimension`` numbers (512 in the paper).
+
+    Of an adaptive one each word is a network of its own, called ``NAME/WORD``.
+    """
+    costs = {}
+    for name, build in FACE.items():
+        network = build(dimension)
+        if not blocks(network):
+            costs[name] = face_cost(network)
+            continue
+        for word in words(network):
+            costs[f"{name}/{word}"] = face_cost(specialise(network, word))
+    return costs
 
 
 def face_cost(network: nn.Module) -> FaceCost:

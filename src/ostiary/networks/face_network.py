@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class Layout:
 Activation = Literal["prelu", "swish", "relu"]
 Pointwise = Literal["dense", "uneven", "uneven_crossed"]
 Shortcut = Literal["none", "convolution", "pool"]
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,22 @@ class Style:
     channels and on the rest apart, ``uneven_crossed`` on the first three quarters and on the rest.
     ``shuffle`` mixes the two parts after ``expand``. ``squeeze`` says in which rows squeeze-and-excitation
     stands. ``shortcut`` is what a block of stride 2 is added to, if anything.
+
+    A tuple has an entry for each row, the last one for all rows that follow. The stem is as the first row, and
+    what comes after the rows is as the last.
     """
 
-    activation: Activation
-    expand: Pointwise = "dense"
-    shuffle: bool = False
-    project: Pointwise = "dense"
-    squeeze: tuple[bool, ...] = (False, False, False)
+    activation: Activation | tuple[Activation, ...]
+    expand: Pointwise | tuple[Pointwise, ...] = "dense"
+    shuffle: bool | tuple[bool, ...] = False
+    project: Pointwise | tuple[Pointwise, ...] = "dense"
+    squeeze: bool | tuple[bool, ...] = False
     shortcut: Shortcut = "none"
+
+
+def of_row(choice: Choice | tuple[Choice, ...], row: int) -> Choice:
+    """What a style says of a row, the first being 0."""
+    return choice[min(row, len(choice) - 1)] if isinstance(choice, tuple) else choice
 
 
 class FaceNetwork(nn.Module):
@@ -75,19 +84,21 @@ class FaceNetwork(nn.Module):
     def __init__(self, layout: Layout, style: Style, dimension: int = 512) -> None:
         super().__init__()
         self.layout = layout
-        activation = _ACTIVATIONS[style.activation]
+        activation = _ACTIVATIONS[of_row(style.activation, 0)]
         self.stem = ConvUnit(3, layout.stem, 3, 2, activation=activation)
         self.stem_depthwise = ConvUnit(layout.stem, layout.stem, 3, 1, layout.stem, activation)
         channels = layout.stem
         groups = []
-        for row, squeeze in zip(layout.rows, _spread(style.squeeze, len(layout.rows)), strict=True):
+        for number, row in enumerate(layout.rows):
+            squeeze = of_row(style.squeeze, number)
             blocks = []
             for place in range(row.repeats):
                 stride = row.stride if place == 0 else 1
-                blocks.append(Block(channels, row.wide, row.channels, stride, style, squeeze))
+                blocks.append(Block(channels, row.wide, row.channels, stride, style, squeeze, number))
                 channels = row.channels
             groups.append(nn.Sequential(*blocks))
         self.groups = nn.Sequential(*groups)
+        activation = _ACTIVATIONS[of_row(style.activation, len(layout.rows) - 1)]
         self.last = ConvUnit(channels, layout.last, 1, activation=activation)
         self.global_depthwise = ConvUnit(layout.last, layout.last, _LAST, groups=layout.last, padding=0)
         self.flatten = nn.Flatten()
@@ -119,14 +130,16 @@ class FaceNetwork(nn.Module):
 class Block(nn.Module):
     """1x1 to the wide, (shuffle,) 3x3 depthwise, (squeeze-and-excitation,) 1x1 back without activation."""
 
-    def __init__(self, channels: int, wide: int, out: int, stride: int, style: Style, squeeze: bool) -> None:
+    def __init__(
+        self, channels: int, wide: int, out: int, stride: int, style: Style, squeeze: bool, row: int = 0
+    ) -> None:
         super().__init__()
-        activation = _ACTIVATIONS[style.activation]
-        self.expand = _pointwise(style.expand, channels, wide, activation)
-        self.mix = Shuffle(wide) if style.shuffle else nn.Identity()
+        activation = _ACTIVATIONS[of_row(style.activation, row)]
+        self.expand = _pointwise(of_row(style.expand, row), channels, wide, activation)
+        self.mix = Shuffle(wide) if of_row(style.shuffle, row) else nn.Identity()
         self.depthwise = ConvUnit(wide, wide, 3, stride, wide, activation)
         self.squeeze = SqueezeExcite(wide) if squeeze else nn.Identity()
-        self.project = _pointwise(style.project, wide, out, None)
+        self.project = _pointwise(of_row(style.project, row), wide, out, None)
         self.skip: nn.Module | None = None
         if stride == 1 and channels == out:
             self.skip = nn.Identity()
@@ -234,8 +247,3 @@ def _pointwise(
     if kind == "dense":
         return ConvUnit(channels, out, 1, activation=activation)
     return UnevenPointwise(channels, out, 1 if kind == "uneven" else 3, activation)
-
-
-def _spread(squeeze: tuple[bool, ...], rows: int) -> tuple[bool, ...]:
-    """One flag a row; the last one holds for all rows that follow it."""
-    return (*squeeze, *(squeeze[-1] for _ in range(rows)))[:rows]

@@ -9,6 +9,7 @@ from torch import nn
 from ostiary.errors import ConfigurationError
 from ostiary.networks.mobilefacenet import mobilefacenet
 from ostiary.networks.mobilenet_v2 import mobilenet_v2, pta_mobilenet_v2
+from ostiary.networks.pta_face import pta_seesaw_shuffle
 from ostiary.networks.seesaw import dw_seesaw_v1, dw_seesaw_v2, seesaw_mobi, seesaw_share, seesaw_shuffle
 
 LIVENESS: dict[str, Callable[..., nn.Module]] = {
@@ -24,6 +25,7 @@ FACE: dict[str, Callable[..., nn.Module]] = {
     "seesaw_mobi": seesaw_mobi,
     "dw_seesaw_v1": dw_seesaw_v1,
     "dw_seesaw_v2": dw_seesaw_v2,
+    "pta_seesaw_shuffle": pta_seesaw_shuffle,
 }
 """Builders of face networks, of a dimension: aligned RGB (N, 3, 112, 112) -> embeddings (N, dimension)."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from ostiary.adaptive.configuration import PAPER_SAMPLING
 from ostiary.faces.preprocess import Preprocess
 from ostiary.training.augment import Augmentation
 from ostiary.training.embedding.margins import Margin
@@ -65,6 +66,8 @@ class FaceRecipe(BaseModel):
     preprocess: Preprocess = Preprocess(crop="aligned", size=112, mean=(127.5,) * 3, std=(127.5,) * 3)
     augmentation: Augmentation = Augmentation()
     misalignment: Misalignment = Misalignment()
+    words: dict[str, float] = Field(default_factory=lambda: dict(PAPER_SAMPLING))
+    """Share of the steps that each configuration word gets; networks without adaptive blocks ignore it."""
     margin: Margin | None = Margin()
     teaching: Teaching | None = None
     epoch_pictures: PositiveInt | None = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ostiary.adaptive.configuration import WordSampler, blocks, configure
 from ostiary.networks.face_network import SIDE, FaceNetwork
 from ostiary.training.embedding.batches import Faces, FaceShard, face_batches
 from ostiary.training.embedding.margins import MarginHead
@@ -97,6 +98,7 @@ class FaceTask:
         self._watcher = watcher
         self.steps_per_epoch = (recipe.epoch_pictures or len(faces.people)) // recipe.schedule.batch
         self.passes = 1
+        self._sampler = WordSampler(recipe.words, seed) if blocks(network) else None
         self._faces, self._development = faces, development
         self._seed, self._workers = seed, workers
 
@@ -114,8 +116,12 @@ class FaceTask:
         )
 
     def begin_step(self, step: int) -> str:
-        """Nothing changes from step to step."""
-        return ""
+        """Draw the step's configuration word; empty for a network without adaptive blocks."""
+        if self._sampler is None:
+            return ""
+        word = self._sampler.word(step)
+        configure(self.network, word)
+        return word
 
     def losses(self, network: nn.Module, shard: FaceShard, device: torch.device) -> Iterator[Tensor]:
         """The margin's loss and the distance to the teachers, each by its weight."""
@@ -131,13 +137,18 @@ class FaceTask:
         yield torch.stack(parts).sum()
 
     def validate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """FNMR over the comparisons of every two pictures of the people held out."""
+        """FNMR over the comparisons of every two pictures of the people held out, at both ends of a dial."""
         network = cast(FaceTrainee, network).network
-        embeddings = embed(network, self._development, self.recipe, device)
-        figures = every_two(
-            embeddings, ["/".join(portrait.person or ()) for portrait in self._development.portraits]
-        )
-        return {"development_quality": 1 - figures["development_fnmr"], **figures}
+        people = ["/".join(portrait.person or ()) for portrait in self._development.portraits]
+        count = len(blocks(network))
+        figures: dict[str, float] = {}
+        for word in ("H" * count, "L" * count) if count else ("",):
+            if word:
+                configure(network, word)
+            found = every_two(embed(network, self._development, self.recipe, device), people)
+            figures |= {f"{name}_{word}" if word else name: value for name, value in found.items()}
+        judged = [value for name, value in figures.items() if "1e-2" not in name]
+        return {"development_quality": 1 - float(np.mean(judged)), **figures}
 
 
 def group_ends(network: FaceNetwork) -> list[int]:
