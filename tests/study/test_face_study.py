@@ -129,7 +129,7 @@ def test_a_cell_knows_what_decides_it(study: FaceStudy, folder: Path, tmp_path: 
     ("old", "new", "message"),
     [
         ('like = "cosine"', 'like = "sine"', "no arm with a recipe"),
-        ('without = ["teaching"]\nchange', 'without = ["network"]\nchange', "only margin and teaching"),
+        ('without = ["teaching"]\nchange', 'without = ["network"]\nchange', "only margin, teaching and watcher"),
         ('without = ["teaching"]\n[arms', "[arms", None),
         ('kind = "cosface"', 'kind = "sineface"', "margin.kind"),
         ('baseline = "cosine"', 'baseline = "sine"', "baseline"),

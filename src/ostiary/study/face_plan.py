@@ -35,7 +35,7 @@ class FaceArm(Arm):
     peers: tuple[TeacherName, ...] = ()
     """Names of ``reports/embedders.py``; the cosines of several are averaged."""
     without: tuple[str, ...] = ()
-    """Parts of the recipe that are left out: "margin" or "teaching"."""
+    """Parts of the recipe that are left out: "margin", "teaching", "watcher" (with its hints)."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> FaceArm:
@@ -43,8 +43,8 @@ class FaceArm(Arm):
             raise ValueError("an arm has one of: a recipe, another arm that it is like, peers")
         if self.peers and (self.change or self.without):
             raise ValueError("peers are not trained: nothing can be changed")
-        if set(self.without) - {"margin", "teaching"}:
-            raise ValueError("only margin and teaching can be left out")
+        if set(self.without) - {"margin", "teaching", "watcher"}:
+            raise ValueError("only margin, teaching and watcher can be left out")
         return self
 
 
@@ -79,8 +79,13 @@ class FaceStudy(BaseModel):
         recipe = resolved(self.arms, name, FaceRecipe)
         if recipe is None or not self.arms[name].without:
             return recipe
-        left_out = dict.fromkeys(self.arms[name].without)
-        return FaceRecipe.model_validate({**recipe.model_dump(), **left_out})
+        fields = recipe.model_dump()
+        for part in self.arms[name].without:
+            if part == "watcher":
+                fields["teaching"] |= {"watcher": None, "hints": 0.0}
+            else:
+                fields[part] = None
+        return FaceRecipe.model_validate(fields)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, arm by arm in the plan's order."""
