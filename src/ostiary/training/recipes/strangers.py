@@ -2,12 +2,13 @@
 
 A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not so
 much that the traces of an attack go; even draws over data sets, species and people; a deployed network that
-watches every crop and says what it thinks of it; averaged weights. results/ablation.md shows what each is worth,
-and what was tried and left out.
+watches every crop and says what it thinks of it; every configuration follows the best one by half; averaged
+weights. results/ablation.md shows what each is worth, and what was tried and left out.
 """
 
 from ostiary.faces.preprocess import Preprocess
 from ostiary.training.augment import Augmentation
+from ostiary.training.dial import Dial
 from ostiary.training.recipe import Recipe
 from ostiary.training.schedule import Schedule
 
@@ -40,6 +41,7 @@ RECIPE = Recipe(
     label_smoothing=0.05,
     teacher_weight=0.6,
     teacher="watching",
+    dial=Dial(distil=0.5),
     schedule=Schedule(
         epochs=12,
         batch=32,
