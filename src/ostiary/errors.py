@@ -10,6 +10,10 @@
     │   └── ConfigurationError  a configuration word that does not exist, an impossible setting
     ├── WeightsError          a weights file that is corrupt, of another version or task
     ├── RateError             a rate that the number of trials cannot support
+    ├── VaultError            a vault that does not open: another key, damaged or exchanged rows, ...
+    │   ├── NotEnrolledError  nobody of this handle is enrolled
+    │   └── ExpiredError      the last day on which an enrolment may be used is over
+    ├── AuditError            an audit log whose chain is broken, or that cannot be written
     └── MissingExtraError     an optional dependency is not installed
 
 Each message is one sentence that names the file or value, says what is wrong, and what to do about it.
@@ -47,6 +51,22 @@ class WeightsError(OstiaryError):
 
 class RateError(OstiaryError):
     """The number of trials cannot support the error rate that was asked for."""
+
+
+class VaultError(OstiaryError):
+    """A vault, or a person's rows in it, does not open: another key, changed, exchanged or cut short."""
+
+
+class NotEnrolledError(VaultError):
+    """Nobody of this handle is enrolled."""
+
+
+class ExpiredError(VaultError):
+    """The last day on which an enrolment may be used is over."""
+
+
+class AuditError(OstiaryError):
+    """An audit log's chain is broken, or the log cannot be read or written."""
 
 
 class MissingExtraError(OstiaryError):

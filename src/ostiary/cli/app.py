@@ -18,6 +18,7 @@ from ostiary.cli import (
     evaluate_face,
     export,
     model,
+    model_personal,
     pages,
     study,
     train,
@@ -78,7 +79,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "faces": data_faces.faces,
         },
     ),
-    "model": ("What the networks cost.", {"liveness": model.liveness}),
+    "model": ("What the networks cost.", {"liveness": model.liveness, "personal": model_personal.personal}),
     "weights": ("The weights that come with the package.", {"list": weights.list_weights}),
 }
 

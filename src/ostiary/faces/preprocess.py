@@ -34,6 +34,8 @@ class Preprocess(BaseModel):
     def normalise(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """RGB uint8 crops (N, size, size, 3) -> the network's input, float32 (N, 3, size, size)."""
         pixels = crops if self.channels == "RGB" else crops[..., ::-1]
-        mean = np.asarray(self.mean, np.float32)
-        std = np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(((pixels.astype(np.float32) - mean) / std).transpose(0, 3, 1, 2))
+        # Planes first: each channel is then one run of memory with one mean, several times as fast.
+        planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
+        planes -= np.asarray(self.mean, np.float32)[:, None, None]
+        planes /= np.asarray(self.std, np.float32)[:, None, None]
+        return planes
