@@ -16,6 +16,7 @@ from ostiary.cli import (
     data_faces,
     evaluate,
     evaluate_face,
+    evaluate_personal,
     export,
     model,
     model_personal,
@@ -23,6 +24,7 @@ from ostiary.cli import (
     study,
     train,
     train_face,
+    train_personal,
     weights,
 )
 from ostiary.cli.console import err
@@ -45,6 +47,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "soft-targets": train.soft_targets,
             "face": train_face.face,
             "face-teacher": train_face.face_teacher,
+            "personal": train_personal.personal,
             "recipes": train.recipes,
         },
     ),
@@ -53,6 +56,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         {
             "liveness": evaluate.liveness,
             "face": evaluate_face.face,
+            "personal": evaluate_personal.personal,
             "scores": evaluate.scores,
             "robustness": pages.robustness,
             "pages": pages.pages,

@@ -98,8 +98,10 @@ def recipes() -> None:
     Example: ostiary train recipes
     """
     from ostiary.training.embedding.recipe import face_recipes
+    from ostiary.training.personal.recipe import personal_recipes
     from ostiary.training.recipe import recipes as liveness_recipes
 
-    for task, known in (("liveness", liveness_recipes()), ("face", face_recipes())):
-        for recipe in known.values():
-            out.print(f"{task:9}[bold]{recipe.name}[/bold]  {recipe.summary}", highlight=False)
+    known = {"liveness": liveness_recipes(), "face": face_recipes(), "personal": personal_recipes()}
+    for task, recipes_of_task in known.items():
+        for recipe in recipes_of_task.values():
+            out.print(f"{task:9}[bold]{recipe.name}[/bold]  {recipe.summary}", highlight=False, soft_wrap=True)

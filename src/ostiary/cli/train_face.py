@@ -69,7 +69,7 @@ def face(
     with progress() as report:
         path = train_face(
             chosen,
-            _read(index),
+            read_index(index),
             open_faces(images),
             settings,
             lambda done, total: report("reading the pictures", done, total),
@@ -101,7 +101,7 @@ def face_teacher(
     with progress() as report:
         portraits = training_portraits(
             chosen,
-            _read(index),
+            read_index(index),
             open_faces(images),
             cache or out_folder / "cache",
             lambda done, total: report("reading the pictures", done, total),
@@ -116,7 +116,8 @@ def face_teacher(
     out.print(str(path))
 
 
-def _read(paths: list[Path]) -> IdentityIndex:
+def read_index(paths: list[Path]) -> IdentityIndex:
+    """Several identity CSVs as one index."""
     from ostiary.data.identities import IdentityIndex
 
     return IdentityIndex.concatenate(IdentityIndex.read_csv(path) for path in paths)

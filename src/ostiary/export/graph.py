@@ -48,6 +48,13 @@ class Scope:
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
+    def fan_out(self, operator: str, inputs: list[str], count: int, **attributes: Any) -> list[str]:
+        """Append a node with several outputs and return their names."""
+        name = f"{self.prefix}{operator}_{len(self.nodes)}"
+        outputs = [f"{name}_{place}" for place in range(count)]
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
+        return outputs
+
     def graph(
         self, name: str, outputs: list[onnx.ValueInfoProto], inputs: list[onnx.ValueInfoProto] | None = None
     ) -> onnx.GraphProto:
@@ -192,6 +199,12 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, Adaptive) or super().is_leaf_module(m, module_qualified_name)
 
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        # Not by way of __call__: its hooks (such as the check of a crop's size) look at numbers, not at a trace.
+        return super().call_module(m, m.forward, args, kwargs)
+
 
 def _is_normalised(node: fx.Node, layers: Mapping[str, nn.Module]) -> bool:
     """Whether a node is a convolution whose only user is a batch normalisation."""
@@ -201,7 +214,7 @@ def _is_normalised(node: fx.Node, layers: Mapping[str, nn.Module]) -> bool:
     return user.op == "call_module" and isinstance(layers[str(user.target)], nn.BatchNorm2d)
 
 
-def _operation(node: fx.Node, scope: Scope, arguments: tuple[Any, ...]) -> str:
+def _operation(node: fx.Node, scope: Scope, arguments: tuple[Any, ...]) -> Any:
     emit = METHODS.get(str(node.target)) if node.op == "call_method" else FUNCTIONS.get(node.target)  # type: ignore[arg-type]
     if emit is None:
         raise ConfigurationError(

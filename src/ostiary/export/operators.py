@@ -78,6 +78,47 @@ def _mean(scope: Scope, value: str, dim: Any = None, keepdim: bool = False) -> s
     return pooled if keepdim else _flatten(scope, pooled, 1)
 
 
+def _prelu(scope: Scope, layer: nn.PReLU, value: str) -> str:
+    slopes = layer.weight.detach().cpu().numpy()[:, None, None]
+    return scope.node("PRelu", [value, scope.constant(f"prelu_{len(scope.nodes)}.slopes", slopes)])
+
+
+def _silu(scope: Scope, layer: nn.SiLU, value: str) -> str:
+    return scope.node("Mul", [value, scope.node("Sigmoid", [value])])
+
+
+def _upsample(scope: Scope, layer: nn.Upsample, value: str) -> str:
+    if layer.mode != "nearest" or layer.scale_factor is None:
+        raise ConfigurationError("the export knows upsampling to the nearest pixel by a factor only.")
+    factors = layer.scale_factor if isinstance(layer.scale_factor, tuple) else (layer.scale_factor,) * 2
+    scales = scope.constant(f"upsample_{len(scope.nodes)}.scales", np.array([1, 1, *factors], np.float32))
+    # The one way of counting pixels for which the runtime stays in its blocked layout.
+    exact = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return scope.node("Resize", [value, "", scales], **exact)
+
+
+def _split(scope: Scope, value: str, widths: list[int], dim: int = 0) -> list[str]:
+    sizes = scope.constant(f"widths_{'_'.join(map(str, widths))}", np.array(widths, np.int64))
+    return scope.fan_out("Split", [value, sizes], len(widths), axis=dim)
+
+
+def _concatenate(scope: Scope, values: list[str], dim: int = 0) -> str:
+    return scope.node("Concat", list(values), axis=dim)
+
+
+def _reshape(scope: Scope, value: str, *shape: int) -> str:
+    constant = scope.constant(f"shape_{'_'.join(map(str, shape))}", np.array(shape, np.int64))
+    return scope.node("Reshape", [value, constant])
+
+
+def _permute(scope: Scope, value: str, *axes: int) -> str:
+    return scope.node("Transpose", [value], perm=axes)
+
+
+def _normalise(scope: Scope, value: str, p: float = 2.0, dim: int = 1, **_: Any) -> str:
+    return scope.node("LpNormalization", [value], axis=dim, p=int(p))
+
+
 def _binary(name: str) -> Callable[..., str]:
     def emit(scope: Scope, left: Any, right: Any, **_: Any) -> str:
         return scope.node(name, [_value(scope, left), _value(scope, right)])
@@ -100,6 +141,8 @@ MODULES: dict[type[nn.Module], Callable[..., str]] = {
     nn.ReLU6: _clip6,
     nn.ReLU: _simple("Relu"),
     nn.Sigmoid: _simple("Sigmoid"),
+    nn.PReLU: _prelu,
+    nn.SiLU: _silu,
     nn.Hardsigmoid: _simple("HardSigmoid", alpha=1 / 6, beta=0.5),
     nn.Hardswish: _simple("HardSwish"),
     nn.Identity: _pass,
@@ -107,22 +150,33 @@ MODULES: dict[type[nn.Module], Callable[..., str]] = {
     nn.Dropout2d: _pass,
     nn.AdaptiveAvgPool2d: _global_pool,
     nn.MaxPool2d: _max_pool,
+    nn.Upsample: _upsample,
     nn.Flatten: _flatten_layer,
     nn.Linear: _linear,
 }
 
-#: Function -> (scope, *arguments) -> output.
-FUNCTIONS: dict[Callable[..., Any], Callable[..., str]] = {
+#: Function -> (scope, *arguments) -> output, or the list of outputs.
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     operator.add: _binary("Add"),
     operator.iadd: _binary("Add"),
     torch.add: _binary("Add"),
     operator.mul: _binary("Mul"),
     operator.truediv: _binary("Div"),
+    operator.getitem: lambda scope, values, place: values[place],
+    torch.split: _split,
+    torch.cat: _concatenate,
     torch.flatten: _flatten,
     torch.relu: lambda scope, value, **_: scope.node("Relu", [value]),
     functional.relu: lambda scope, value, **_: scope.node("Relu", [value]),
     functional.relu6: lambda scope, value, **_: _clip6(scope, None, value),
+    functional.normalize: _normalise,
 }
 
 #: Tensor method -> (scope, *arguments) -> output.
-METHODS: dict[str, Callable[..., str]] = {"mean": _mean, "flatten": _flatten, "add": _binary("Add")}
+METHODS: dict[str, Callable[..., str]] = {
+    "mean": _mean,
+    "flatten": _flatten,
+    "add": _binary("Add"),
+    "reshape": _reshape,
+    "permute": _permute,
+}

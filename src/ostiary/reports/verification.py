@@ -70,14 +70,14 @@ def evaluate_face(
         ConfigurationError: pictures beside a ``.bin`` or none beside a list, or ``out`` cannot be written.
 
     """
-    listed, pictures, are_crops = _open(pairs, images, aligned)
+    listed, pictures, are_crops = open_pairs(pairs, images, aligned)
     for rate in rates:  # before hours of embedding; pairs that drop out are counted again below
         supports(rate, sum(not pair.same for pair in listed), "non-mated pairs in the list")
     step = None if progress is None else lambda done, total: progress(f"embedding {pairs.stem}", done, total)
     embedded = embed_pictures(listed.paths, pictures, embedder, aligned=are_crops, flip=flip, progress=step)
     plain = compare_pairs(listed, embedded)
     mirrored = compare_pairs(listed, embedded, flip=True) if flip else None
-    _check_compared(plain, pairs, embedded, rates)
+    check_compared(plain, pairs, embedded, rates)
     header = {
         "command": command,
         "ostiary": ostiary.__version__,
@@ -110,7 +110,7 @@ def evaluate_face(
     return report
 
 
-def _open(pairs: Path, images: Sequence[Path], aligned: bool) -> tuple[Pairs, PictureStore, bool]:
+def open_pairs(pairs: Path, images: Sequence[Path], aligned: bool) -> tuple[Pairs, PictureStore, bool]:
     """The pairs, their pictures, and whether these are crops."""
     if pairs.suffix == ".bin":
         if images:
@@ -122,9 +122,10 @@ def _open(pairs: Path, images: Sequence[Path], aligned: bool) -> tuple[Pairs, Pi
     return listed, pictures_of_list(listed.paths, images), aligned
 
 
-def _check_compared(
+def check_compared(
     compared: ComparedPairs, pairs: Path, embedded: EmbeddedPictures, rates: Sequence[float]
 ) -> None:
+    """Raise DataIndexError if no pair could be compared, RateError if too few for one of ``rates``."""
     if not compared.used.any():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in compared.skipped.items())
         path, reason = next(iter(embedded.reasons.items()))

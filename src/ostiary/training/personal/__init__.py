@@ -1,0 +1,1 @@
+"""Training of the generator that makes personal verifiers, and of its static rival."""
