@@ -101,7 +101,10 @@ def recipes() -> None:
     from ostiary.training.personal.recipe import personal_recipes
     from ostiary.training.recipe import recipes as liveness_recipes
 
-    known = {"liveness": liveness_recipes(), "face": face_recipes(), "personal": personal_recipes()}
-    for task, recipes_of_task in known.items():
-        for recipe in recipes_of_task.values():
+    for task, known in (
+        ("liveness", liveness_recipes()),
+        ("face", face_recipes()),
+        ("personal", personal_recipes()),
+    ):
+        for recipe in known.values():
             out.print(f"{task:9}[bold]{recipe.name}[/bold]  {recipe.summary}", highlight=False, soft_wrap=True)
