@@ -22,6 +22,7 @@ from ostiary.errors import ConfigurationError, WeightsError
 from ostiary.export.card import EmbeddingCard, example_input, model_of, sealed
 from ostiary.export.graph import Emitter, Scope
 from ostiary.export.rewrite import Form, Target, form_for, rewritten
+from ostiary.export.rewrites.equalise import equalise
 from ostiary.export.static import quantised
 from ostiary.export.verify import BLOCKED_DOMAIN, operators, uses_blocked_layout
 from ostiary.faces.preprocess import Preprocess
@@ -82,9 +83,12 @@ def export_face(
     crops = np.zeros((0, *shape), np.uint8) if calibration is None else calibration
     check_crops(crops, preprocess, path.name)
     form = form_for(network, target)
-    model = face_model(rewritten(network, form), preprocess)
     if target == "cpu-int8":
-        model = quantised(model, preprocess.normalise(crops))
+        inputs = preprocess.normalise(crops)
+        equal = equalise(network, torch.from_numpy(inputs[:_EQUALISED]))
+        model = quantised(face_model(rewritten(equal, form), preprocess), inputs)
+    else:
+        model = face_model(rewritten(network, form), preprocess)
     content = sealed(model, card.metadata(network, precision="int8" if target == "cpu-int8" else "float32"))
     noise = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
     difference, cosine = _compared(
@@ -123,6 +127,9 @@ def operators_run(content: bytes) -> Counter[tuple[str, str]]:
 
 _SAMPLES = 8
 """Crops of the calibration that are compared with torch."""
+
+_EQUALISED = 64
+"""Crops of the calibration whose ranges are made alike."""
 
 
 def _no_blocks(block: Adaptive, _scope: Scope, _value: str) -> str:

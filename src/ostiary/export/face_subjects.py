@@ -72,10 +72,10 @@ def fed_picture(path: Path) -> NDArray[np.float32]:
 def untrained(build: Callable[[], nn.Module], seed: int = 0) -> FaceNetwork:
     """A network of random weights, and of statistics as a training might leave them.
 
-    The time of the runtime's PReLU, and of nothing else, depends on the numbers that it is given: 0.8 to 13
-    nanoseconds an element for MobileFaceNet of various random weights on noise or on faces, where SFace, which is
-    trained, takes 2.5 on faces. These statistics with noise give 1.6, so that the plain baseline is rather
-    flattered than slandered.
+    The time of the runtime's PReLU, and of nothing else here, depends on the numbers that it is given: it
+    branches on their signs, and noise with statistics that fit it takes several times as long as faces do. With
+    these statistics it is short even for a trained network on faces, so that the plain baseline is rather
+    flattered than slandered. A trained network and a face (``bench face --model --picture``) tell the truth.
     """
     torch.manual_seed(seed)
     network = cast(FaceNetwork, build())

@@ -45,7 +45,7 @@ TARGETS: Mapping[Target, Form] = {
     "cpu-fp32": Form("rectify", ("apart",), "upsample"),
     "cpu-int8": Form("bend", ("whole",), "broadcast"),
 }
-"""The fastest form for ONNX Runtime on an x86 processor, by ``ostiary bench face``."""
+"""The fastest form for ONNX Runtime on an x86 processor, by ``ostiary bench face --every-form``."""
 
 ROWS: tuple[tuple[Row, ...], ...] = (("apart",), ("one_wide",), ("whole", "apart"), ("whole",))
 """The ways to cut that are timed: apart, apart but inside a block, all but the first row, nothing."""

@@ -13,10 +13,13 @@ from ostiary.errors import ConfigurationError
 from ostiary.export.face import face_model, operators_run
 from ostiary.export.rewrite import ROWS, Form, form_for, forms_of, rewritten
 from ostiary.export.rewrites.dense import dense
+from ostiary.export.rewrites.equalise import equalise
+from ostiary.export.rewrites.places import places
 from ostiary.export.rewrites.plain import SpelledShuffle, plain
 from ostiary.export.rewrites.prelu import bend, blend, fold, rectify
 from ostiary.export.rewrites.sums import Sums
-from ostiary.export.rewrites.weights import ZERO, convolution, taken
+from ostiary.export.rewrites.weights import ZERO, convolution, multiply_rows, taken
+from ostiary.export.static import quantised
 from ostiary.export.verify import BLOCKED_DOMAIN, uses_blocked_layout
 from ostiary.faces.preprocess import Preprocess
 from ostiary.networks.face_network import FaceNetwork, Layout, Row, Style
@@ -169,6 +172,48 @@ def test_plain_has_no_batch_normalisation() -> None:
     assert not any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in network.modules())
     with pytest.raises(ConfigurationError, match="112, 112"):  # it is still a face network
         network(torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("style", ["mobilefacenet", "relu", "gates on prelu", "row by row", "prelu shortcut"])
+def test_like_ranges_give_the_same_embedding(style: str) -> None:
+    network = small(STYLES[style])
+    equal = equalise(network, faces(2))
+    assert difference(network, rewritten(equal, form_for(network, "cpu-int8"))) < EXACT
+
+
+def test_ranges_are_alike_where_it_costs_nothing() -> None:
+    network = equalise(small(Style("relu")), faces(2))
+    seen: list[Tensor] = []
+    block = network.groups[1][0]
+    block.expand.register_forward_hook(lambda _layer, _inputs, y: seen.append(y.amax((0, 2, 3))))
+    with torch.no_grad():
+        network(faces(2).double())
+    ranges = seen[0]
+    assert len(ranges) == 32
+    alive = ranges > 0
+    assert alive.sum() > 24
+    assert torch.allclose(ranges[alive], ranges.max().expand(int(alive.sum())), rtol=1e-6)
+
+
+def test_8_bits_profit_from_like_ranges() -> None:
+    torch.manual_seed(3)
+    network = small(Style("relu"))
+    stretched = dense(network)  # the same function, with channels of very different ranges
+    for place in places(stretched, nn.ReLU):
+        factors = 10 ** (2 * torch.rand(place.unit.conv.out_channels, dtype=torch.float64) - 1)
+        multiply_rows(place.unit.conv, factors)
+        place.read_times(1 / factors)
+    assert difference(network, rewritten(stretched, Form())) < EXACT
+    inputs = faces(4)
+    with torch.no_grad():
+        expected = network(inputs).numpy()
+
+    def cosine(version: FaceNetwork) -> float:
+        model = quantised(face_model(rewritten(version, Form()), PREPROCESS), inputs.numpy())
+        found = make_session(model.SerializeToString()).run(None, {"input": inputs.numpy()})[0]
+        return float((found * expected).sum(axis=1).mean())
+
+    assert 1 - cosine(equalise(stretched, inputs)) < (1 - cosine(stretched)) / 4
 
 
 def test_sums_leave_out_blocks_of_zeros() -> None:

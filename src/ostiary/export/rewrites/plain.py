@@ -17,14 +17,15 @@ from ostiary.networks.face_network import SIDE, ConvUnit, FaceNetwork
 
 
 def plain(network: FaceNetwork) -> FaceNetwork:
-    """A copy in evaluation mode, in double precision, without batch normalisation."""
+    """A copy in evaluation mode, in double precision, without batch normalisation; of a plain one just a copy."""
     network = copy.deepcopy(network).cpu().eval().double()
     for unit in network.modules():
-        if isinstance(unit, ConvUnit):
+        if isinstance(unit, ConvUnit) and hasattr(unit, "norm"):
             unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
             del unit.norm
-    network.linear = fuse_linear_bn_eval(network.linear, network.norm)
-    network.add_module("norm", nn.Identity())
+    if isinstance(network.norm, nn.BatchNorm1d):
+        network.linear = fuse_linear_bn_eval(network.linear, network.norm)
+        network.add_module("norm", nn.Identity())
     _spell_shuffles(network)
     return network
 

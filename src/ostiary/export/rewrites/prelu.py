@@ -11,15 +11,15 @@ the two last ways compute ``-PReLU(x)``, and the sign goes into the weights of w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ostiary.export.rewrites.dense import dense
-from ostiary.export.rewrites.weights import convolution, multiply_columns, multiply_rows, scaling
-from ostiary.networks.face_network import Block, ConvUnit, FaceNetwork, SqueezeExcite
+from ostiary.export.rewrites.places import Place, places
+from ostiary.export.rewrites.weights import convolution, multiply_rows, scaling
+from ostiary.networks.face_network import ConvUnit, FaceNetwork
 
 
 def blend(network: FaceNetwork) -> FaceNetwork:
@@ -35,9 +35,9 @@ def fold(network: FaceNetwork) -> FaceNetwork:
     There are two of it then, one of ``x`` and one of ``ReLU(x)``.
     """
     network = dense(network)
-    for place in _places(network):
+    for place in places(network, nn.PReLU):
         if place.next_depthwise is not None:
-            place.next_depthwise.add_module("conv", _Folded(place.next_depthwise.conv, place.slopes))
+            place.next_depthwise.add_module("conv", _Folded(place.next_depthwise.conv, _slopes(place)))
             place.unit.act = nn.Identity()
     _blend_the_rest(network)
     return network
@@ -46,10 +46,11 @@ def fold(network: FaceNetwork) -> FaceNetwork:
 def rectify(network: FaceNetwork) -> FaceNetwork:
     """``s PReLU(x) = s a x + ReLU(|1 - a| x)``, s the sign of 1 - a: two factors, ReLU and sum inside them."""
     network = dense(network)
-    for place in _places(network):
-        sign = sign_of(1 - place.slopes)
+    for place in places(network, nn.PReLU):
+        slopes = _slopes(place)
+        sign = sign_of(1 - slopes)
         place.read_times(sign)
-        place.unit.act = _Rectified(sign * place.slopes, (1 - place.slopes).abs())
+        place.unit.act = _Rectified(sign * slopes, (1 - slopes).abs())
     _blend_the_rest(network)
     return network
 
@@ -57,11 +58,12 @@ def rectify(network: FaceNetwork) -> FaceNetwork:
 def bend(network: FaceNetwork) -> FaceNetwork:
     """``s PReLU(x) = y + ReLU((a - 1) y)`` of ``y = s x``: one factor, ReLU inside it, and a sum."""
     network = dense(network)
-    for place in _places(network):
-        sign = sign_of(1 - place.slopes)
+    for place in places(network, nn.PReLU):
+        slopes = _slopes(place)
+        sign = sign_of(1 - slopes)
         place.read_times(sign)
         multiply_rows(place.unit.conv, sign)
-        place.unit.act = Bent(place.slopes - 1)
+        place.unit.act = Bent(slopes - 1)
     _blend_the_rest(network)
     return network
 
@@ -118,41 +120,8 @@ class _Rectified(nn.Module):
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A PReLU, and everything that reads what it gives: convolutions alone, so that a sign can be undone."""
-
-    unit: ConvUnit
-    readers: tuple[nn.Conv2d, ...]
-    next_depthwise: ConvUnit | None = None
-
-    @property
-    def slopes(self) -> Tensor:
-        return cast(nn.PReLU, self.unit.act).weight.detach()
-
-    def read_times(self, sign: Tensor) -> None:
-        for reader in self.readers:
-            multiply_columns(reader, sign)
-
-
-def _places(network: FaceNetwork) -> list[_Place]:
-    """All of a chain: not those on a shortcut, nor before one that pools, nor in squeeze-and-excitation."""
-    blocks = [block for block in network.modules() if isinstance(block, Block)]
-    found = [
-        _Place(network.stem, (network.stem_depthwise.conv,), network.stem_depthwise),
-        _Place(network.last, (network.global_depthwise.conv,), network.global_depthwise),
-    ]
-    entry, skip = cast(ConvUnit, blocks[0].expand).conv, blocks[0].skip
-    if skip is None:
-        found.append(_Place(network.stem_depthwise, (entry,)))
-    elif isinstance(skip, ConvUnit):
-        found.append(_Place(network.stem_depthwise, (entry, skip.conv)))
-    for block in blocks:
-        expand, project = cast(ConvUnit, block.expand), cast(ConvUnit, block.project)
-        gates = [block.squeeze.reduce] if isinstance(block.squeeze, SqueezeExcite) else []
-        found.append(_Place(expand, (block.depthwise.conv,), block.depthwise))
-        found.append(_Place(block.depthwise, (project.conv, *gates)))
-    return [place for place in found if isinstance(place.unit.act, nn.PReLU)]
+def _slopes(place: Place) -> Tensor:
+    return cast(nn.PReLU, place.unit.act).weight.detach()
 
 
 def _blend_the_rest(network: FaceNetwork) -> None:

@@ -1,0 +1,57 @@
+"""Channels of like range, so that the eight bits that they share serve all of them.
+
+8-bit activations have one scale a tensor, and a channel whose values are a hundredth of the largest one's keeps
+one or two steps of it. Where an activation is positively homogeneous (``f(c x) = c f(x)`` for c > 0: ReLU, PReLU)
+a factor can be moved through it from one convolution into the next, which changes nothing but the ranges (Nagel
+et al. 2019, "cross-layer equalisation"). A depthwise convolution has a scale for each channel of its own, so that
+what it reads can be made equal without loss; a 1x1 convolution has not, and its inputs meet half-way.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ostiary.export.rewrites.dense import dense
+from ostiary.export.rewrites.places import Place, places
+from ostiary.export.rewrites.weights import multiply_rows
+from ostiary.networks.face_network import FaceNetwork
+
+NARROWEST = 1e-2
+"""No range counts as smaller than this part of the largest."""
+
+_BATCH = 8
+
+
+def equalise(network: FaceNetwork, samples: Tensor) -> FaceNetwork:
+    """The network in dense form with like ranges on these inputs (N, 3, 112, 112), normalised."""
+    network = dense(network)
+    found = places(network, nn.ReLU, nn.PReLU)
+    ranges = _ranges(network, found, samples)
+    for place, spread in zip(found, ranges, strict=True):
+        spread = spread.clamp(min=float(NARROWEST * spread.max()))
+        factors = (spread.max() / spread) ** (1.0 if place.next_depthwise is not None else 0.5)
+        multiply_rows(place.unit.conv, factors)
+        place.read_times(1 / factors)
+    return network
+
+
+def _ranges(network: FaceNetwork, found: list[Place], samples: Tensor) -> list[Tensor]:
+    """The largest magnitude of each channel before the activation, or behind a ReLU, which the runtime fuses."""
+    largest = [torch.zeros(place.unit.conv.out_channels, dtype=torch.float64) for place in found]
+
+    def watch(number: int, values: Tensor) -> None:
+        torch.maximum(largest[number], values.abs().amax((0, 2, 3)), out=largest[number])
+
+    hooks = []
+    for number, place in enumerate(found):
+        watched = place.unit if isinstance(place.unit.act, nn.ReLU) else place.unit.conv
+        hooks.append(watched.register_forward_hook(lambda _layer, _inputs, y, number=number: watch(number, y)))
+    try:
+        with torch.no_grad():
+            for start in range(0, len(samples), _BATCH):
+                network(samples[start : start + _BATCH].double())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return largest
