@@ -10,6 +10,7 @@ import typer
 
 from ostiary.cli import (
     bench,
+    bench_face,
     check,
     compare,
     data,
@@ -18,7 +19,9 @@ from ostiary.cli import (
     evaluate_face,
     evaluate_personal,
     export,
+    export_face,
     model,
+    model_face,
     model_personal,
     pages,
     study,
@@ -71,8 +74,11 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "table-face": study.table_face,
         },
     ),
-    "export": ("From a trained network to a weights file.", {"liveness": export.liveness}),
-    "bench": ("Latency on this machine.", {"liveness": bench.liveness}),
+    "export": (
+        "From a trained network to a weights file.",
+        {"liveness": export.liveness, "face": export_face.face},
+    ),
+    "bench": ("Latency on this machine.", {"liveness": bench.liveness, "face": bench_face.face}),
     "data": (
         "Pictures and their indexes: make, read, check, align.",
         {
@@ -83,7 +89,10 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "faces": data_faces.faces,
         },
     ),
-    "model": ("What the networks cost.", {"liveness": model.liveness, "personal": model_personal.personal}),
+    "model": (
+        "What the networks cost.",
+        {"liveness": model.liveness, "face": model_face.face, "personal": model_personal.personal},
+    ),
     "weights": ("The weights that come with the package.", {"list": weights.list_weights}),
 }
 
