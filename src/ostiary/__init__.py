@@ -20,17 +20,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ostiary.embedder import Comparison, Embedder
     from ostiary.errors import OstiaryError
+    from ostiary.gate.decision import Decision
+    from ostiary.gate.gate import Gate
     from ostiary.images import read_image
     from ostiary.liveness import CheckedFace, ImageCheck, Liveness
 
 __version__ = "0.1.0"
 
-__all__ = ["CheckedFace", "Comparison", "Embedder", "ImageCheck", "Liveness", "OstiaryError", "read_image"]
+__all__ = [
+    "CheckedFace",
+    "Comparison",
+    "Decision",
+    "Embedder",
+    "Gate",
+    "ImageCheck",
+    "Liveness",
+    "OstiaryError",
+    "read_image",
+]
 
 _HOMES = {
     "CheckedFace": "ostiary.liveness",
     "Comparison": "ostiary.embedder",
+    "Decision": "ostiary.gate.decision",
     "Embedder": "ostiary.embedder",
+    "Gate": "ostiary.gate.gate",
     "ImageCheck": "ostiary.liveness",
     "Liveness": "ostiary.liveness",
     "OstiaryError": "ostiary.errors",
@@ -41,7 +55,15 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'ostiary' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        home = import_module(_HOMES[name])
+    except ModuleNotFoundError as error:
+        if name != "Gate":
+            raise
+        from ostiary.errors import MissingExtraError
+
+        raise MissingExtraError(str(error.name), "gate") from error
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:

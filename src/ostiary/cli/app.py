@@ -11,6 +11,7 @@ import typer
 from ostiary.cli import (
     bench,
     bench_face,
+    calibrate,
     check,
     compare,
     data,
@@ -18,6 +19,7 @@ from ostiary.cli import (
     evaluate,
     evaluate_face,
     evaluate_personal,
+    evaluate_system,
     export,
     export_face,
     model,
@@ -60,6 +62,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "liveness": evaluate.liveness,
             "face": evaluate_face.face,
             "personal": evaluate_personal.personal,
+            "system": evaluate_system.system,
             "scores": evaluate.scores,
             "robustness": pages.robustness,
             "pages": pages.pages,
@@ -100,6 +103,9 @@ app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("embed")(compare.embed)
 app.command("explain")(pages.explain)
+app.command("calibrate")(calibrate.calibrate)
+app.command("calibrate-site")(calibrate.calibrate_site)
+app.command("attack-test")(calibrate.attack_test)
 for _name, (_help, _commands) in GROUPS.items():
     _group = typer.Typer(help=_help, no_args_is_help=True)
     for _command, _function in _commands.items():

@@ -35,6 +35,7 @@ from ostiary.gate.enrolments import (
     checked_handle,
 )
 from ostiary.gate.keys import CallerKey, KeySource
+from ostiary.gate.store import Store
 from ostiary.gate.subject_archive import write_archive
 
 Key = bytes | KeySource
@@ -107,6 +108,11 @@ class Vault:
     def name(self) -> str:
         """The file, or the URL without its password."""
         return self._access.store.name
+
+    @property
+    def store(self) -> Store:
+        """The database, for what else must hold at every door of this vault."""
+        return self._access.store
 
     @property
     def log_key(self) -> bytes:
