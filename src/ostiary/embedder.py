@@ -18,8 +18,9 @@ from ostiary.faces.crops import aligned_crop
 from ostiary.faces.detector import Face, FaceDetector
 from ostiary.faces.quality import CAUSES, Cause, Quality, QualityLimits, causes, measure, picture_causes
 from ostiary.images import read_image
-from ostiary.runtime.embedding import EmbeddingModel, similarity
+from ostiary.runtime.embedding import similarity
 from ostiary.runtime.embedding_record import MatchThreshold
+from ostiary.runtime.foreign import open_embedding
 
 Picture = Path | str | bytes | NDArray[np.uint8]
 """A file, its bytes, or RGB uint8 (H, W, 3)."""
@@ -104,7 +105,8 @@ class Embedder:
     """Who is in this picture, as a direction; and are these two pictures of one person?
 
     Args:
-        weights: a weights file, the name of a packaged one, or None for the default.
+        weights: a weights file, the name of a packaged one, the record of a network of others
+            (docs/models.md), or None for the default.
         threads: CPU threads of the network.
         flip: take the mean with the mirrored face, at twice the cost; None for what the stored threshold was
             chosen with. Another choice than that leaves the stored threshold out: it holds for its like only.
@@ -128,7 +130,7 @@ class Embedder:
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigurationError(f"The threshold {threshold} is not between 0 and 1.")
-        self.model = EmbeddingModel(weights, threads=threads)
+        self.model = open_embedding(weights, threads=threads)
         self.detector = FaceDetector()
         stored = self.model.metadata.threshold
         self.flip = flip if flip is not None else stored is not None and stored.flip

@@ -13,6 +13,7 @@
     ├── VaultError            a vault that does not open: another key, damaged or exchanged rows, ...
     │   ├── NotEnrolledError  nobody of this handle is enrolled
     │   └── ExpiredError      the last day on which an enrolment may be used is over
+    ├── SourceError           a camera, stream or video that cannot be opened, stalled or broke off
     ├── AuditError            an audit log whose chain is broken, or that cannot be written
     └── MissingExtraError     an optional dependency is not installed
 
@@ -63,6 +64,10 @@ class NotEnrolledError(VaultError):
 
 class ExpiredError(VaultError):
     """The last day on which an enrolment may be used is over."""
+
+
+class SourceError(OstiaryError):
+    """A source of pictures cannot be opened, stalled, broke off, or was cut short."""
 
 
 class AuditError(OstiaryError):

@@ -19,8 +19,8 @@ from ostiary.faces.detector import Face, FaceDetector
 from ostiary.faces.quality import Cause, Quality, QualityLimits, causes, measure, picture_causes
 from ostiary.images import read_image
 from ostiary.runtime.cascade import Cascade, Judgement
+from ostiary.runtime.foreign import open_liveness
 from ostiary.runtime.governor import Governor
-from ostiary.runtime.liveness import LivenessModel
 
 Reason = Literal["bona_fide", "presentation_attack"] | Cause
 
@@ -96,7 +96,8 @@ class Liveness:
     """Is the face in this picture alive?
 
     Args:
-        weights: a weights file, the name of a packaged one, or None for the default.
+        weights: a weights file, the name of a packaged one, the record of a network of others
+            (docs/models.md), or None for the default.
         configuration: a word such as ``"HLH"``; None for the weights' default.
         budget_ms: instead of a word: the milliseconds that the network may take for a face. This device is
             measured once, and the best configuration that fits is used.
@@ -134,7 +135,7 @@ class Liveness:
             raise ConfigurationError("A cascade has its own words and thresholds: give no other choice beside it.")
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigurationError(f"The threshold {threshold} is not between 0 and 1.")
-        self.model = LivenessModel(weights, threads=threads)
+        self.model = open_liveness(weights, threads=threads)
         self.detector = FaceDetector()
         self._smallest_face = smallest_face
         self._limits = quality and replace(quality, face_width=max(quality.face_width, smallest_face))

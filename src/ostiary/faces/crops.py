@@ -14,6 +14,7 @@ from PIL import Image
 
 from ostiary.errors import InputError
 from ostiary.faces.detector import Box
+from ostiary.faces.foreign_crops import SURROUNDINGS
 from ostiary.faces.preprocess import Preprocess
 from ostiary.images import check_image
 
@@ -27,12 +28,13 @@ TEMPLATE = np.array(
 
 
 def loose_crop(image: NDArray[np.uint8], box: Box, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Cut the face with its surroundings: the square of ``loose_square``, resized.
+    """Cut the face with its surroundings: the square of ``loose_square``, resized, or as others cut it.
 
     Args:
         image: RGB (H, W, 3).
         box: of the face, in pixels of ``image``; it may reach beyond the picture or lie outside.
-        preprocess: gives the scale, the output's size and the interpolation. Shrinking is antialiased.
+        preprocess: gives the surroundings, the scale, the output's size and the interpolation. Shrinking is
+            antialiased.
 
     Returns:
         RGB (size, size, 3). What lies outside the picture repeats the picture's edge.
@@ -44,6 +46,9 @@ def loose_crop(image: NDArray[np.uint8], box: Box, preprocess: Preprocess) -> ND
     """
     check_image(image)
     height, width = image.shape[:2]
+    if preprocess.surroundings in SURROUNDINGS:
+        _check_box((height, width), box)
+        return SURROUNDINGS[preprocess.surroundings](image, box, preprocess)
     left, top, side = loose_square((height, width), box, preprocess.scale)
     margin = _MARGIN * max(1.0, side / preprocess.size)
     columns = _inside(left, side, width, margin)

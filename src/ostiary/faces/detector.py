@@ -97,7 +97,7 @@ class FaceDetector:
         check_image(image)
         picture = Image.fromarray(image)
         faces = self._search(picture, self._longest_side, border=0)
-        if not faces and max(picture.size) > self._longest_side:
+        if not faces and max(picture.size) > self._longest_side and self._second_look > self._longest_side:
             faces = self._search(picture, self._second_look, border=0)
         if not faces:
             faces = self._search(picture, self._longest_side, border=_BORDER)

@@ -17,8 +17,10 @@ class Preprocess(BaseModel):
     """Crop, size, channel order and normalisation of a network's input.
 
     ``scale`` is the side of the loose crop over the longer side of the face box; it is not used by the
-    aligned crop, whose template is fixed. ``mean`` and ``std`` are in grey levels (0..255), in the order
-    of ``channels``: the network sees ``(pixel - mean) / std``.
+    aligned crop, whose template is fixed. ``surroundings`` is how the loose crop is laid: ``square`` is ours, the
+    others are those of published networks (``foreign_crops.py``), which bring their own interpolation. ``mean``
+    and ``std`` are in grey levels (0..255), in the order of ``channels``: the network sees
+    ``(pixel - mean) / std``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,6 +28,7 @@ class Preprocess(BaseModel):
     crop: Literal["loose", "aligned"]
     size: int = Field(ge=16, le=1024)
     scale: float = Field(default=1.0, ge=1.0, le=8.0)
+    surroundings: Literal["square", "proportional", "mirrored"] = "square"
     channels: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)

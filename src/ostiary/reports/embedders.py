@@ -20,6 +20,7 @@ from ostiary.errors import ConfigurationError, WeightsError
 from ostiary.faces.preprocess import Preprocess
 from ostiary.runtime.crops import check_crops
 from ostiary.runtime.embedding import EmbeddingModel
+from ostiary.runtime.foreign import open_embedding
 from ostiary.runtime.session import make_session
 
 
@@ -83,7 +84,7 @@ def choose_embedder(
     if not peers:
         if folder is not None:
             raise ConfigurationError(f"{folder} is a folder of peers, but no peer is named; name one with --peer.")
-        return EmbeddingModel(weights, threads=threads)
+        return open_embedding(weights, threads=threads)
     if weights is not None:
         raise ConfigurationError("Name weights or peers, not both: one run measures one embedder.")
     if folder is None:

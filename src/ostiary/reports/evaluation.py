@@ -21,6 +21,7 @@ from ostiary.reports.markdown import render
 from ostiary.reports.plots import draw_plots
 from ostiary.reports.scores import ScoreTable, read_scores, write_scores
 from ostiary.reports.scoring import score
+from ostiary.runtime.foreign import open_liveness
 from ostiary.runtime.liveness import LivenessModel
 from ostiary.runtime.liveness_record import Metadata, Threshold
 
@@ -66,7 +67,7 @@ def evaluate_liveness(
 
     """
     _check_threshold(threshold)
-    model = LivenessModel(weights)
+    model = open_liveness(weights)
     metadata = model.metadata
     words = model.words if configuration == "all" else [_known(configuration, metadata)]
     own = len(images) == len(indexes)

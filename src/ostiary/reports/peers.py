@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ostiary.faces.crops import loose_crop
 from ostiary.faces.detector import Box
+from ostiary.faces.preprocess import Preprocess
 from ostiary.runtime.session import make_session
 
 Picture = NDArray[np.uint8]
@@ -26,9 +27,13 @@ class Peer:
 
     name: str
     file: str
-    crop: Callable[[Picture, Box], NDArray[np.float32]]
-    """Picture and face box -> the network's input, float32 (3, size, size)."""
+    preprocess: Preprocess
     log_odds: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+    def crop(self, picture: Picture, box: Box) -> NDArray[np.float32]:
+        """Picture and face box -> the network's input, float32 (3, size, size)."""
+        inputs: NDArray[np.float32] = self.preprocess.normalise(loose_crop(picture, box, self.preprocess)[None])
+        return np.asarray(inputs[0])
 
 
 class PeerModel:
@@ -67,51 +72,6 @@ def mean_all_log_odds(models: Sequence[PeerModel], pictures: Sequence[Picture], 
     return np.asarray(np.mean([np.mean(values, axis=0) for values in by_family.values()], axis=0), np.float32)
 
 
-def _minifasnet_crop(factor: float) -> Callable[[Picture, Box], NDArray[np.float32]]:
-    """The box enlarged in its own proportions, shifted inside the picture; BGR, 0..255, 80x80."""
-
-    def crop(picture: Picture, box: Box) -> NDArray[np.float32]:
-        height, width = picture.shape[:2]
-        scale = min((height - 1) / box.height, (width - 1) / box.width, factor)
-        w, h = box.width * scale, box.height * scale
-        left = min(max(box.x + box.width / 2 - w / 2, 0), width - 1 - w)
-        top = min(max(box.y + box.height / 2 - h / 2, 0), height - 1 - h)
-        window = (int(left), int(top), int(left + w) + 1, int(top + h) + 1)
-        # The project resizes with plain bilinear sampling (no anti-aliasing), as OpenCV does.
-        small = (
-            Image.fromarray(picture)
-            .crop(window)
-            .transform(
-                (80, 80),
-                Image.Transform.EXTENT,
-                (0, 0, window[2] - window[0], window[3] - window[1]),
-                Image.Resampling.BILINEAR,
-            )
-        )
-        return np.ascontiguousarray(np.asarray(small, np.float32)[..., ::-1].transpose(2, 0, 1))
-
-    return crop
-
-
-def _facenox_crop(picture: Picture, box: Box) -> NDArray[np.float32]:
-    """A square of 1.5 times the longer side, mirrored beyond the picture; RGB, 0..1, 128x128."""
-    side = round(1.5 * max(box.width, box.height))
-    left, top = round(box.x + box.width / 2 - side / 2), round(box.y + box.height / 2 - side / 2)
-    rows = _mirrored(np.arange(top, top + side), picture.shape[0])
-    columns = _mirrored(np.arange(left, left + side), picture.shape[1])
-    square = Image.fromarray(np.ascontiguousarray(picture[rows][:, columns]))
-    how = Image.Resampling.LANCZOS if side < 128 else Image.Resampling.BOX
-    pixels = np.asarray(square.resize((128, 128), how), np.float32) / 255
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _mirrored(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    if length == 1:
-        return np.zeros_like(places)
-    places = np.abs(places) % (2 * (length - 1))
-    return np.where(places < length, places, 2 * (length - 1) - places)
-
-
 def _one_against_rest(live: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     def log_odds(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         rest = np.delete(logits, live, axis=1)
@@ -121,8 +81,15 @@ def _one_against_rest(live: int) -> Callable[[NDArray[np.float32]], NDArray[np.f
     return log_odds
 
 
+def _minifasnet(scale: float) -> Preprocess:
+    """BGR, 0..255, nothing taken off and nothing divided by."""
+    return Preprocess(crop="loose", size=80, scale=scale, surroundings="proportional", channels="BGR")
+
+
+_FACENOX = Preprocess(crop="loose", size=128, scale=1.5, surroundings="mirrored", std=(255.0,) * 3)
+
 PEERS = (
-    Peer("minifasnet_v2", "2.7_80x80_MiniFASNetV2.onnx", _minifasnet_crop(2.7), _one_against_rest(1)),
-    Peer("minifasnet_v1se", "4_0_0_80x80_MiniFASNetV1SE.onnx", _minifasnet_crop(4.0), _one_against_rest(1)),
-    Peer("facenox", "facenox_minifas_v2se_128.onnx", _facenox_crop, _one_against_rest(0)),
+    Peer("minifasnet_v2", "2.7_80x80_MiniFASNetV2.onnx", _minifasnet(2.7), _one_against_rest(1)),
+    Peer("minifasnet_v1se", "4_0_0_80x80_MiniFASNetV1SE.onnx", _minifasnet(4.0), _one_against_rest(1)),
+    Peer("facenox", "facenox_minifas_v2se_128.onnx", _FACENOX, _one_against_rest(0)),
 )

@@ -106,7 +106,8 @@ def _hash_position(content: bytes, name: str) -> int:
     if at < 0 or start + 64 > len(content):
         raise WeightsError(
             f"{name} is not a whole ostiary weights file (it records no hash): it is truncated, damaged or a "
-            "foreign model; fetch it again or make one with `ostiary export`."
+            "foreign model; fetch it again, make one with `ostiary export`, or name the record of a foreign one "
+            "(docs/models.md)."
         )
     return start
 
