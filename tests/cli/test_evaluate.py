@@ -51,7 +51,7 @@ class GreyModel:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("ostiary.reports.evaluation.LivenessModel", GreyModel)
+    monkeypatch.setattr("ostiary.reports.evaluation.open_liveness", GreyModel)
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command("liveness")(evaluate.liveness)
     app.command("scores")(evaluate.scores)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from ostiary.cli import (
+    audit,
     bench,
     bench_face,
     calibrate,
@@ -16,12 +17,14 @@ from ostiary.cli import (
     compare,
     data,
     data_faces,
+    doctor,
     evaluate,
     evaluate_face,
     evaluate_personal,
     evaluate_system,
     export,
     export_face,
+    gate,
     model,
     model_face,
     model_personal,
@@ -30,6 +33,9 @@ from ostiary.cli import (
     train,
     train_face,
     train_personal,
+    users,
+    vault,
+    watch,
     weights,
 )
 from ostiary.cli.console import err
@@ -92,6 +98,21 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "faces": data_faces.faces,
         },
     ),
+    "vault": (
+        "The vault of enrolments: make it, change its key, check it.",
+        {"create": vault.create, "rotate": vault.rotate, "check": vault.check, "recount": vault.recount},
+    ),
+    "users": (
+        "Who is enrolled.",
+        {
+            "list": users.list_users,
+            "show": users.show,
+            "delete": users.delete,
+            "purge": users.purge,
+            "export": users.export,
+        },
+    ),
+    "audit": ("The audit log.", {"verify": audit.verify}),
     "model": (
         "What the networks cost.",
         {"liveness": model.liveness, "face": model_face.face, "personal": model_personal.personal},
@@ -102,6 +123,14 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("embed")(compare.embed)
+app.command("enrol")(gate.enrol)
+app.command(
+    "enroll", hidden=True, help="The same as `enrol`. Example: ostiary enroll ada ada.jpg --consent noted"
+)(gate.enrol)
+app.command("verify")(gate.verify)
+app.command("identify")(gate.identify)
+app.command("watch")(watch.watch)
+app.command("doctor")(doctor.doctor)
 app.command("explain")(pages.explain)
 app.command("calibrate")(calibrate.calibrate)
 app.command("calibrate-site")(calibrate.calibrate_site)
