@@ -60,8 +60,27 @@ def test_a_watcher_is_asked_about_the_very_crops(tmp_path: Path) -> None:
     _teacher(tmp_path / "facenox_minifas_v2se_128.onnx", channel=0, size=128, classes=2)  # red, 0 to 1
     crops = np.zeros((2, 96, 96, 3), np.uint8)
     crops[0, ..., 0] = crops[1, ..., 1] = 255
-    answers = Watcher(tmp_path, ["facenox"])(crops)
+    answers = Watcher(tmp_path, ["facenox"])(crops, [0, 0])
     np.testing.assert_allclose(answers, [1 / (1 + np.exp(-odds / TEMPERATURE)) for odds in (1, 0)], atol=1e-5)
+
+
+def test_answers_are_counted_from_where_each_data_set_parts(tmp_path: Path) -> None:
+    _teacher(tmp_path / "facenox_minifas_v2se_128.onnx", channel=0, size=128, classes=2)  # red, 0 to 1
+    watcher = Watcher(tmp_path, ["facenox"])
+
+    def reds(*values: int) -> np.ndarray:
+        crops = np.zeros((len(values), 16, 16, 3), np.uint8)
+        crops[..., 0] = np.array(values)[:, None, None]
+        return crops
+
+    bona_fide = np.array([True, True, False, False])
+    dark, bright = reds(51, 61, 0, 10), reds(245, 255, 194, 204)
+    watcher.learn_levels([(dark, bona_fide), (bright, bona_fide), (dark[:2], bona_fide[:2])])
+    answers = watcher(reds(51, 245, 10, 204, 51), [0, 1, 0, 1, 2])
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    np.testing.assert_allclose(answers[2], answers[3], atol=1e-5)
+    assert answers[2] < 0.5 <= answers[0]
+    assert answers[4] < answers[0]  # of a data set with one class: counted from the mean of the others' levels
 
 
 def test_watchers_are_averaged_and_a_pair_counts_as_one(tmp_path: Path) -> None:
@@ -69,6 +88,6 @@ def test_watchers_are_averaged_and_a_pair_counts_as_one(tmp_path: Path) -> None:
     for name in ("2.7_80x80_MiniFASNetV2.onnx", "4_0_0_80x80_MiniFASNetV1SE.onnx"):
         _teacher(tmp_path / name, channel=0, size=80, classes=3)  # blue comes first there, 0 to 255
     crops = np.full((1, 128, 128, 3), (255, 0, 8), np.uint8)
-    answer = Watcher(tmp_path, ["facenox", "minifasnet_v2", "minifasnet_v1se"])(crops)
+    answer = Watcher(tmp_path, ["facenox", "minifasnet_v2", "minifasnet_v1se"])(crops, [0])
     odds = (1 + (8 - np.log(2))) / 2
     np.testing.assert_allclose(answer, [1 / (1 + np.exp(-odds / TEMPERATURE))], atol=1e-5)

@@ -195,7 +195,7 @@ class _Collate:
     def _shard(self, items: list[_Item]) -> Shard:
         crops, labels, soft, datasets, species = zip(*items, strict=True)
         pixels = np.stack(crops)
-        targets = np.array(soft, np.float32) if self.watcher is None else self.watcher(pixels)
+        targets = np.array(soft, np.float32) if self.watcher is None else self.watcher(pixels, datasets)
         return Shard(
             torch.from_numpy(self.recipe.preprocess.normalise(pixels)),
             torch.tensor(labels),

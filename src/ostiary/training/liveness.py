@@ -129,6 +129,8 @@ class LivenessTask:
         recipe = self.recipe
 
         def loss(labels: Tensor, soft: Tensor) -> Tensor:
+            if recipe.teacher_trust == "where_right":
+                soft = torch.where((soft > 0.5) == (labels == 1), soft, torch.nan)
             followed = [(soft, recipe.teacher_weight)] if recipe.teacher_weight else []
             if heavy is not None:
                 followed.append((heavy, recipe.dial.distil))

@@ -45,6 +45,10 @@ class Recipe(BaseModel):
     """Teachers asked once about each unchanged picture, or such as see every crop as the network does."""
     watchers: tuple[PeerName, ...] = Field(default=("facenox",), min_length=1)
     """Who watches; several are averaged, the two MiniFASNets as one."""
+    teacher_level: Literal["own", "data_set"] = "own"
+    """Answers of those who watch as they are, or shifted so that each training data set parts at even odds."""
+    teacher_trust: Literal["always", "where_right"] = "always"
+    """Follow the teachers everywhere, or the label alone where they stand on its wrong side."""
     objective: Objective = Objective()
     dial: Dial = Dial()
     simulated: float = Field(default=0.0, ge=0, le=1)

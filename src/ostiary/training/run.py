@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ostiary.adaptive.configuration import blocks
@@ -26,7 +27,7 @@ from ostiary.networks.pretrained import load_trunk
 from ostiary.networks.registry import LIVENESS, builder
 from ostiary.reports.provenance import commit
 from ostiary.training.allocator import keep_freed_memory
-from ostiary.training.batches import LabelledWindows
+from ostiary.training.batches import LabelledWindows, dataset_names
 from ostiary.training.checkpoint import load_tensors, save_tensors
 from ostiary.training.fit import fit, make_fabric
 from ostiary.training.liveness import LivenessTask
@@ -96,7 +97,11 @@ def train_liveness(
         development = load_split(recipe, index, "development", pictures, settings.cache, None, report)
     network = build_network(recipe, settings.trunk, train)
     start = copy.deepcopy(network.state_dict()) if recipe.blend else {}
-    watched = recipe.teacher_weight and recipe.teacher == "watching"
+    watcher = None
+    if recipe.teacher_weight and recipe.teacher == "watching" and settings.peers is not None:
+        watcher = Watcher(settings.peers, recipe.watchers)
+        if recipe.teacher_level == "data_set":
+            watcher.learn_levels([*crops_by_dataset(recipe, train, settings.seed)])
     task = LivenessTask(
         recipe,
         network,
@@ -104,7 +109,7 @@ def train_liveness(
         development,
         seed=settings.seed,
         workers=settings.workers,
-        watcher=Watcher(settings.peers, recipe.watchers) if watched and settings.peers else None,
+        watcher=watcher,
     )
     fabric = make_fabric(
         processes=settings.processes, accelerator=settings.accelerator, precision=settings.precision
@@ -183,6 +188,20 @@ def calibration_batches(
     for start in range(0, len(chosen), batch):
         crops = [loose_crop(*data.windows[int(i)], recipe.preprocess) for i in chosen[start : start + batch]]
         yield torch.from_numpy(recipe.preprocess.normalise(np.stack(crops)))
+
+
+def crops_by_dataset(
+    recipe: Recipe, data: LabelledWindows, seed: int, most: int = 300
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Unchanged training crops (N, S, S, 3) of each data set, as many of each class, and which are bona fide."""
+    rng = np.random.default_rng(seed)
+    for name in dataset_names(data.samples):
+        places: list[int] = []
+        for label in ("bona_fide", "attack"):
+            of_class = [i for i, s in enumerate(data.samples) if (s.dataset, s.label) == (name, label)]
+            places += [int(i) for i in rng.permutation(of_class)[:most]]
+        crops = [loose_crop(*data.windows[i], recipe.preprocess) for i in places]
+        yield np.stack(crops), np.array([data.samples[i].label == "bona_fide" for i in places])
 
 
 def load_split(

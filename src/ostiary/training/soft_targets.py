@@ -35,15 +35,36 @@ class Watcher:
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self._folder, self._names = folder, names
         self._models: list[PeerModel] = []
+        self._levels = np.zeros(0, np.float32)
 
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probability of bona fide (N,) of crops (N, S, S, 3)."""
+    def __call__(self, crops: NDArray[np.uint8], datasets: Sequence[int]) -> NDArray[np.float32]:
+        """Probability of bona fide (N,) of crops (N, S, S, 3), each of a numbered data set (N,)."""
+        odds = self._odds(crops)
+        return _probability(odds - self._levels[list(datasets)] if self._levels.size else odds)
+
+    def learn_levels(self, crops: Sequence[tuple[NDArray[np.uint8], NDArray[np.bool_]]]) -> None:
+        """From now on each data set's answers are counted from where its two classes part.
+
+        A camera moves all answers of a teacher up or down; whoever follows it would learn to do the same, and no
+        threshold would hold from one camera to the next.
+
+        Args:
+            crops: for each data set, in the order of their numbers: crops (N, S, S, 3), and which are bona fide.
+                One with a single class is counted from the mean of the others.
+
+        """
+        found = np.array([_parting(self._odds(shown), real) for shown, real in crops], np.float32)
+        known = np.isfinite(found)
+        self._levels = np.where(known, found, found[known].mean() if known.any() else 0)
+        self._models = []  # worker processes open their own
+
+    def _odds(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not self._models:
             self._models = [PeerModel(peer, self._folder) for peer in PEERS if peer.name in self._names]
         size = crops.shape[1]
         # None of them looks beyond 1.5 times this face without stopping at the picture's border.
         face = Box(size / 6, size / 6, size / 1.5, size / 1.5)
-        return _probability(mean_all_log_odds(self._models, list(crops), face))
+        return np.asarray(mean_all_log_odds(self._models, list(crops), face), np.float32)
 
 
 def ask_peers(
@@ -90,6 +111,16 @@ def read_soft_targets(path: Path, samples: Sequence[Sample]) -> NDArray[np.float
             f"{path} speaks of none of the {len(samples)} training pictures; make it for this index."
         )
     return _probability(odds)
+
+
+def _parting(odds: NDArray[np.float32], bona_fide: NDArray[np.bool_]) -> float:
+    """The log-odds at which as large a share of bona fide falls below as of attacks above; NaN for one class."""
+    if bona_fide.all() or not bona_fide.any():
+        return float("nan")
+    cuts = np.unique(odds)
+    below = np.searchsorted(np.sort(odds[bona_fide]), cuts) / bona_fide.sum()
+    above = 1 - np.searchsorted(np.sort(odds[~bona_fide]), cuts) / (~bona_fide).sum()
+    return float(cuts[np.argmin(np.abs(below - above))])
 
 
 def _probability(odds: NDArray[np.float32]) -> NDArray[np.float32]:
