@@ -2,8 +2,9 @@
 
 A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not so
 much that the traces of an attack go; even draws over data sets, species and people; a deployed network that
-watches every crop and gives three quarters of the loss; every configuration follows the best one by half; averaged
-weights. results/ablation.md shows what each is worth, and what was tried and left out.
+watches every crop and gives three quarters of the loss, counted from where each data set's classes part; every
+configuration follows the best one by half; averaged weights. results/ablation.md shows what each is worth, and what
+was tried and left out.
 """
 
 from ostiary.faces.preprocess import Preprocess
@@ -41,6 +42,7 @@ RECIPE = Recipe(
     label_smoothing=0.05,
     teacher_weight=0.75,
     teacher="watching",
+    teacher_level="data_set",
     dial=Dial(distil=0.5),
     schedule=Schedule(
         epochs=8,
