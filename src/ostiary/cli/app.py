@@ -36,6 +36,7 @@ from ostiary.cli import (
     users,
     vault,
     watch,
+    web,
     weights,
 )
 from ostiary.cli.console import err
@@ -85,7 +86,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     ),
     "export": (
         "From a trained network to a weights file.",
-        {"liveness": export.liveness, "face": export_face.face},
+        {"liveness": export.liveness, "face": export_face.face, "golden": web.golden},
     ),
     "bench": ("Latency on this machine.", {"liveness": bench.liveness, "face": bench_face.face}),
     "data": (
@@ -112,6 +113,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
             "export": users.export,
         },
     ),
+    "web": ("The page that runs in a browser alone.", {"build": web.build, "serve": web.serve}),
     "audit": ("The audit log.", {"verify": audit.verify}),
     "model": (
         "What the networks cost.",
