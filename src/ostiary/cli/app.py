@@ -29,6 +29,7 @@ from ostiary.cli import (
     model_face,
     model_personal,
     pages,
+    serve,
     study,
     train,
     train_face,
@@ -132,6 +133,7 @@ app.command(
 app.command("verify")(gate.verify)
 app.command("identify")(gate.identify)
 app.command("watch")(watch.watch)
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("explain")(pages.explain)
 app.command("calibrate")(calibrate.calibrate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ def make_session(
         WeightsError: the runtime cannot read the model.
 
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import: nothing leaves the device
     import onnxruntime as ort
 
     options = ort.SessionOptions()

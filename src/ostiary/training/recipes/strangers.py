@@ -1,10 +1,10 @@
 """Our recipe, for faces, cameras and screens that were not in the training data.
 
-A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not so
-much that the traces of an attack go; even draws over data sets, species and people; a deployed network that
+A trunk that has seen the world (ImageNet); every picture changed as another camera or room would have, but not
+so much that the traces of an attack go; even draws over data sets, species and people; a deployed network that
 watches every crop and gives three quarters of the loss, counted from where each data set's classes part; every
-configuration follows the best one by half; averaged weights. results/ablation.md shows what each is worth, and what
-was tried and left out.
+configuration follows the best one by half; averaged weights. results/ablation.md shows what each is worth, and
+what was tried and left out.
 """
 
 from ostiary.faces.preprocess import Preprocess
