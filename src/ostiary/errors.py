@@ -21,9 +21,20 @@ Each message is one sentence that names the file or value, says what is wrong, a
 The command line prints it and exits with 2.
 """
 
+_LONGEST = 1200
+"""Characters of a message that are shown."""
+
 
 class OstiaryError(Exception):
-    """Base of all errors raised on purpose; its message is fit to be shown to a user."""
+    """Base of all errors raised on purpose; its message is fit to be shown to a user.
+
+    A sentence may quote what stood in a file. So it is shown on one line, without control characters, and with
+    its middle left out if it is very long.
+    """
+
+    def __str__(self) -> str:
+        said = "".join(letter if letter.isprintable() else " " for letter in super().__str__())
+        return said if len(said) <= _LONGEST else f"{said[: _LONGEST // 2]} [...] {said[-_LONGEST // 4 :]}"
 
 
 class InputError(OstiaryError):

@@ -17,6 +17,7 @@ from ostiary.cli import (
     compare,
     data,
     data_faces,
+    demo,
     doctor,
     evaluate,
     evaluate_face,
@@ -134,6 +135,7 @@ app.command("verify")(gate.verify)
 app.command("identify")(gate.identify)
 app.command("watch")(watch.watch)
 app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("explain")(pages.explain)
 app.command("calibrate")(calibrate.calibrate)

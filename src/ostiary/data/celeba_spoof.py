@@ -71,7 +71,7 @@ def _samples(root: Path, part: str) -> Iterator[Sample]:
     source = root / "metas" / "intra_test" / f"{part}_label.json"
     try:
         entries = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataIndexError(f"{source}: cannot be read as JSON ({error}); unpack it again.") from None
     if not isinstance(entries, dict) or not entries:
         raise DataIndexError(f"{source}: must map pictures to labels, and names none; unpack it again.")

@@ -75,7 +75,7 @@ def read_pairs(path: str | Path) -> Pairs:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise DataIndexError(f"{path}: the pairs cannot be read ({reason}); check the path.") from None
     lines = [line.split("\t") if "\t" in line else line.split() for line in text.splitlines()]
-    if lines and lines[0] and all(field.strip().isdecimal() for field in lines[0]):
+    if lines and lines[0] and all(field.strip().isdecimal() and len(field) < 20 for field in lines[0]):
         return Pairs(_lfw(path, lines))
     pairs = Pairs(read_rows(path, _pair, COLUMNS, what="pairs", optional=OPTIONAL))
     if pairs.folds and any(pair.fold is None for pair in pairs):

@@ -139,7 +139,7 @@ def _identity(tar: ListedTar, name: str) -> str:
     try:
         text = tar.read(name).decode("utf-8").strip()
         value = _field(json.loads(text)) if name.lower().endswith(".json") else int(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataIndexError(
             f"{tar}: {name} does not say who it is ({error}); it must hold a whole number, or be JSON with one of "
             f"the fields {', '.join(IDENTITY_FIELDS)}."

@@ -134,7 +134,7 @@ class Store:
         """What SQLite's own check of the file finds, and what does not belong there; nothing elsewhere."""
         if self.path is None:
             return []
-        found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(5)")]
+        found = [" ".join(str(row[0]).split()) for row in connection.exec_driver_sql("PRAGMA integrity_check(5)")]
         damaged = [] if found == ["ok"] else [f"{self.name} is damaged: {text}." for text in found]
         strange = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view')")
         return damaged + [

@@ -60,7 +60,9 @@ def load_trunk(net: MobileNetV2, path: Path, pictures: Iterable[Tensor]) -> None
 
 
 # What numpy and the zip reader raise for absent, empty, truncated and foreign files.
-_UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class _Folded(NamedTuple):

@@ -119,20 +119,21 @@ def _model_json(content: bytes, name: str) -> bytes:
         raise WeightsError(f"{name} holds no ostiary record ({MODEL_KEY}): export it again.")
     start = at + len(marker)
     length = shift = 0
-    while True:  # a protobuf varint: seven bits a byte, lowest first, high bit set on all but the last
+    while start < len(content):  # a protobuf varint: seven bits a byte, lowest first, high bit set but on the last
         byte = content[start]
         length |= (byte & 0x7F) << shift
         shift += 7
         start += 1
         if byte < 0x80:
             return content[start : start + length]
+    raise WeightsError(f"{name} ends within its ostiary record: fetch it again.")
 
 
 def _parse(text: bytes, name: str, kind: type[Record]) -> Record:
     try:
         record: Any = json.loads(text)
         version, task = str(record["format"]), str(record["task"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise WeightsError(f"{name} has an unreadable ostiary record; export it again.") from None
     if version.split(".")[0] != FORMAT:
         raise WeightsError(

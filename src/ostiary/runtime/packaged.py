@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from ostiary.errors import WeightsError
 from ostiary.runtime.container import WeightsRecord, read_metadata
 
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
+
+_LINE = re.compile(r"[0-9a-f]{64}  [\w.-]{1,100}", re.ASCII)
+"""Of ``SHA256SUMS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,10 @@ def verify_packaged(folder: Path = FOLDER) -> list[str]:
     if not sums.is_file():
         raise WeightsError(f"{sums} is missing: install ostiary again.")
     names = []
-    for line in sums.read_text().splitlines():
+    for line in sums.read_text(encoding="ascii", errors="replace").splitlines():
         expected, _, name = line.partition("  ")
+        if not _LINE.fullmatch(line):
+            raise WeightsError(f"{sums} is damaged ({line[:80]!r}): install ostiary again.")
         path = folder / name
         if not path.is_file():
             raise WeightsError(f"{path} is missing: install ostiary again.")

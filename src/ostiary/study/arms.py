@@ -18,6 +18,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_LONGEST_LINE = 4000
+
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 AnyPlan = TypeVar("AnyPlan", bound=BaseModel)
 
@@ -86,10 +88,15 @@ def read_plan(path: Path, kind: type[AnyPlan]) -> AnyPlan:
 
     """
     try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE:
+            raise ValueError(f"it has a line of over {_LONGEST_LINE} characters")  # TOML takes its square in time
+        said = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(f"{path}: cannot be read as a study in TOML ({reason}).") from None
+    try:
+        return kind.model_validate(said)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the study"

@@ -103,7 +103,7 @@ def read_soft_targets(path: Path, samples: Sequence[Sample]) -> NDArray[np.float
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise DataIndexError(f"{path} must have the columns {', '.join(COLUMNS)}; write it again.")
             known = {(row["dataset"], row["path"]): float(row["log_odds"]) for row in reader}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise DataIndexError(f"{path} cannot be read as soft targets ({error}); write it again.") from None
     odds = np.array([known.get((s.dataset, s.path), np.nan) for s in samples], np.float32)
     if not np.isfinite(odds).any():

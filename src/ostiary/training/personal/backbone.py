@@ -7,6 +7,8 @@ this is all that training needs of it.
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from ostiary.training.embedding.portraits import Portraits
 
 UNCHANGED = "unchanged"
 """What the file says of its pictures."""
+
+_UNREADABLE = (OSError, LookupError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy and the zip reader raise for absent, truncated and foreign files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,12 @@ def open_backbone(path: Path) -> Backbone:
         with np.load(path) as file:
             views, paths, changes = file["embeddings"], file["paths"], str(file["changes"])
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, KeyError, ValueError):
+    except _UNREADABLE:
         raise InputError(
             f"{path} is missing or not a teacher's file: make it with 'ostiary train face-teacher'."
         ) from None
+    if views.ndim != 3 or not len(views) or views.shape[1] != len(paths) or views.dtype.kind != "f":
+        raise InputError(f"{path} holds no embedding a picture: make it with 'ostiary train face-teacher'.")
     if changes != UNCHANGED:
         raise InputError(f"{path} is of changed pictures: ask the backbone again with a recipe that has no views.")
     embeddings = views[0].astype(np.float32)
