@@ -35,7 +35,9 @@ def build(
 ) -> None:
     """Assemble the static page: detection to decision on the visitor's machine, nothing sent anywhere.
 
-    Example: npm install onnxruntime-web@1.30.0 && ostiary web build --out site
+    Its runtime comes first: npm install onnxruntime-web@1.30.0
+
+    Example: ostiary web build --out site
     """
     from ostiary.export.site import build_site
 

@@ -125,6 +125,15 @@ class _InMemory(MultiPartParser):
 
     spool_max_size = 2**62
 
+    async def parse(self) -> FormData:
+        """As starlette's, and a part that the body ends within is closed too."""
+        parts = await super().parse()
+        whole = {id(value.file) for _, value in parts.multi_items() if isinstance(value, UploadFile)}
+        for file in self._files_to_close_on_error:
+            if id(file) not in whole:
+                file.close()
+        return parts
+
 
 async def _checked(parts: FormData, words: Words) -> Form:
     photos: list[bytes] = []
