@@ -13,26 +13,36 @@ import typer
 from ostiary.cli.console import err, out, progress
 from ostiary.cli.evaluate import Json, Seed
 
+Pairs = Annotated[
+    Path,
+    typer.Option(help="CSV path_a,path_b,same,fold; LFW's pairs.txt; or an InsightFace .bin.", show_default=False),
+]
+PairImages = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder or tar of the pictures; may be given several times. None for a .bin.", show_default=False
+    ),
+]
+Aligned = Annotated[
+    bool, typer.Option("--aligned", help="The pictures are 112x112 crops already: do not look for faces.")
+]
+Peers = Annotated[Path | None, typer.Option(help="Folder of the peers' ONNX files.", show_default=False)]
+FalseMatchRates = Annotated[
+    list[float] | None,
+    typer.Option(
+        help="A further false match rate at which to read FNMR; refused if the pairs are too few.",
+        show_default=False,
+    ),
+]
+
 
 def face(
-    pairs: Annotated[
-        Path,
-        typer.Option(
-            help="CSV path_a,path_b,same,fold; LFW's pairs.txt; or an InsightFace .bin.", show_default=False
-        ),
-    ],
+    pairs: Pairs,
     out_folder: Annotated[
         Path, typer.Option("--out", help="Folder for comparisons.csv, report.md, report.json and det.png.")
     ],
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder or tar of the pictures; may be given several times. None for a .bin.", show_default=False
-        ),
-    ] = None,
-    aligned: Annotated[
-        bool, typer.Option("--aligned", help="The pictures are 112x112 crops already: do not look for faces.")
-    ] = False,
+    images: PairImages = None,
+    aligned: Aligned = False,
     flip: Annotated[
         bool, typer.Option("--flip", help="Judge means with the mirrored face, and plain embeddings beside them.")
     ] = False,
@@ -46,16 +56,8 @@ def face(
             help="sface or foamliu in place of weights; given twice, the mean of both.", show_default=False
         ),
     ] = None,
-    peers: Annotated[
-        Path | None, typer.Option(help="Folder of the peers' ONNX files.", show_default=False)
-    ] = None,
-    fmr: Annotated[
-        list[float] | None,
-        typer.Option(
-            help="A further false match rate at which to read FNMR; refused if the pairs are too few.",
-            show_default=False,
-        ),
-    ] = None,
+    peers: Peers = None,
+    fmr: FalseMatchRates = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

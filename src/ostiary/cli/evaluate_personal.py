@@ -12,28 +12,17 @@ import typer
 
 from ostiary.cli.console import err, out, progress
 from ostiary.cli.evaluate import Json, Seed
+from ostiary.cli.evaluate_face import Aligned, FalseMatchRates, PairImages, Pairs, Peers
 
 
 def personal(
     model: Annotated[Path, typer.Option(help="model.safetensors of `train personal`.", show_default=False)],
-    pairs: Annotated[
-        Path,
-        typer.Option(
-            help="CSV path_a,path_b,same,fold; LFW's pairs.txt; or an InsightFace .bin.", show_default=False
-        ),
-    ],
+    pairs: Pairs,
     out_folder: Annotated[
         Path, typer.Option("--out", help="Folder for comparisons, report.md, report.json and det.png.")
     ],
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder or tar of the pictures; may be given several times. None for a .bin.", show_default=False
-        ),
-    ] = None,
-    aligned: Annotated[
-        bool, typer.Option("--aligned", help="The pictures are 112x112 crops already: do not look for faces.")
-    ] = False,
+    images: PairImages = None,
+    aligned: Aligned = False,
     weights: Annotated[
         str | None, typer.Option(help="The backbone: a weights file, or a name.", show_default=False)
     ] = None,
@@ -41,17 +30,9 @@ def personal(
         list[str] | None,
         typer.Option(help="sface or foamliu as the backbone in place of weights.", show_default=False),
     ] = None,
-    peers: Annotated[
-        Path | None, typer.Option(help="Folder of the peers' ONNX files.", show_default=False)
-    ] = None,
+    peers: Peers = None,
     precision: Annotated[str, typer.Option(help="Of the templates: fp32, fp16 or int8.")] = "fp32",
-    fmr: Annotated[
-        list[float] | None,
-        typer.Option(
-            help="A further false match rate at which to read FNMR; refused if the pairs are too few.",
-            show_default=False,
-        ),
-    ] = None,
+    fmr: FalseMatchRates = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

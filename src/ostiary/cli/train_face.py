@@ -24,6 +24,14 @@ Cache = Annotated[
     Path | None, typer.Option(help="Folder for decoded pictures; default: OUT/cache.", show_default=False)
 ]
 
+Workers = Annotated[int, typer.Option(help="Processes that prepare pictures.")]
+Processes = Annotated[
+    int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
+]
+Accelerator = Annotated[str, typer.Option(help="cpu, gpu or auto.")]
+Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")]
+
 
 def face(
     index: Index,
@@ -45,13 +53,11 @@ def face(
         typer.Option(help="Folder of deployed networks, for a teacher that watches.", show_default=False),
     ] = None,
     cache: Cache = None,
-    workers: Annotated[int, typer.Option(help="Processes that prepare pictures.")] = 2,
-    processes: Annotated[
-        int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
-    ] = 1,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")] = False,
+    workers: Workers = 2,
+    processes: Processes = 1,
+    accelerator: Accelerator = "auto",
+    precision: Precision = "32-true",
+    fresh: Fresh = False,
 ) -> None:
     """Train a face network. An interrupted run goes on where its last epoch ended, on the same curve.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ostiary.cli.console import out, progress
-from ostiary.cli.train_face import Cache, Images, Index
+from ostiary.cli.train_face import Accelerator, Cache, Fresh, Images, Index, Precision, Processes, Workers
 
 
 def personal(
@@ -43,13 +43,11 @@ def personal(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides every random choice of the run.")] = 0,
     cache: Cache = None,
-    workers: Annotated[int, typer.Option(help="Processes that prepare pictures.")] = 2,
-    processes: Annotated[
-        int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
-    ] = 1,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")] = False,
+    workers: Workers = 2,
+    processes: Processes = 1,
+    accelerator: Accelerator = "auto",
+    precision: Precision = "32-true",
+    fresh: Fresh = False,
 ) -> None:
     """Train what makes a verifier of one embedding; resumes from OUT if it holds a checkpoint.
 

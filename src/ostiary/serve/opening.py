@@ -48,10 +48,10 @@ class RememberedKey:
         """A server makes no vault.
 
         Raises:
-            NotImplementedError: always.
+            VaultError: always.
 
         """
-        raise NotImplementedError
+        raise VaultError("A server opens a vault and makes none: make it with `ostiary vault create`.")
 
     def key(self, record: KeyRecord) -> bytes:
         """The key of an existing vault.
