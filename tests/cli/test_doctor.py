@@ -70,8 +70,8 @@ def test_a_picture_that_comes_otherwise_is_noticed(monkeypatch: pytest.MonkeyPat
 
 
 def test_colours_exchanged_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = np.ascontiguousarray(self_test.drawn_face()[..., ::-1])
-    monkeypatch.setattr(self_test, "drawn_face", lambda: picture)
+    picture = np.ascontiguousarray(self_test.portrait()[..., ::-1])
+    monkeypatch.setattr(self_test, "portrait", lambda: picture)
     assert self_test.try_liveness().as_expected is False
 
 

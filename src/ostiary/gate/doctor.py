@@ -136,7 +136,7 @@ def camera(source: int | str) -> Finding:
 
 
 def self_test(weights: str | None = None) -> Iterator[Finding]:
-    """A drawn face through detection and liveness, against known answers."""
+    """Faces through detection and liveness, against known answers."""
     yield _tried("detection", try_detection)
     yield _tried("liveness", lambda: try_liveness(weights))
 

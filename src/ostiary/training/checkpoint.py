@@ -50,8 +50,12 @@ def pack(network: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Modul
     tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
     if average is not None:
         tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    # By name, not by place as torch does it: which parameters share a group may change from version to version,
+    # and momentum given to another parameter of the same shape would go unnoticed.
+    names: dict[Tensor, str] = {parameter: name for name, parameter in network.named_parameters()}
+    for parameter, state in optimiser.state.items():
+        of_one = f"optimiser/{names[parameter]}/"
+        tensors |= {of_one + key: torch.as_tensor(value) for key, value in state.items()}
     return tensors
 
 
@@ -67,18 +71,21 @@ def unpack(
         WeightsError: it was taken from another network, or from one with other heads.
 
     """
+    members = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    places = {parameter: place for place, parameter in enumerate(members)}
+    state: dict[int, dict[str, Tensor]] = {}
     try:
         network.load_state_dict(_under(tensors, "network/"))
         if average is not None:
             average.load_state_dict(_under(tensors, "average/"))
-    except RuntimeError:
+        named = dict(network.named_parameters())
+        for entry, tensor in _under(tensors, "optimiser/").items():
+            name, key = entry.split("/")
+            state.setdefault(places[named[name]], {})[key] = tensor
+    except (RuntimeError, KeyError):
         raise WeightsError(
             "The checkpoint in this folder is of another recipe or version; train into another folder."
         ) from None
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _under(tensors, "optimiser/").items():
-        index, key = name.split("/")
-        state.setdefault(int(index), {})[key] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 
