@@ -1,8 +1,8 @@
 """A test that needs no camera: faces go through detection and liveness, and must give known answers.
 
-Detection is tried on a drawn face, liveness on a portrait that comes with the package (a network that thinks little
-of drawings gives them much the same number whatever is wrong). It finds a runtime that computes something else, a
-damaged detector, a wrong colour order. It says nothing about how well anybody is recognised.
+Detection is tried on a drawn face, liveness on a portrait that comes with the package (a network that thinks
+little of drawings gives them much the same number whatever is wrong). It finds a runtime that computes something
+else, a damaged detector, a wrong colour order. It says nothing about how well anybody is recognised.
 """
 
 from __future__ import annotations
