@@ -9,24 +9,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostiary.cli.console import err, out, progress
+from ostiary.cli.training_options import (
+    Accelerator,
+    Crops,
+    IdentityFiles,
+    Images,
+    Index,
+    Precision,
+    SoftTargets,
+    Teachers,
+    Trunk,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from ostiary.study.runner import Work
 
 Plan = Annotated[Path, typer.Argument(help="The study, a TOML file (docs/studies.md).", show_default=False)]
-Index = Annotated[list[Path], typer.Option(help="Index CSV; may be given several times.", show_default=False)]
-Images = Annotated[
-    list[Path],
-    typer.Option(help="Folder or tar of the pictures; may be given several times.", show_default=False),
-]
 Results = Annotated[Path, typer.Option(help="Folder of the records, one small JSON a cell.")]
 Runs = Annotated[Path, typer.Option(help="Folder of checkpoints, decoded pictures and scores.")]
 Arms = Annotated[
     list[str] | None, typer.Option("--arm", help="Only this arm; may be given several times.", show_default=False)
 ]
-Workers = Annotated[int, typer.Option(help="Processes that prepare pictures, in each training.")]
-Accelerator = Annotated[str, typer.Option(help="cpu, gpu or auto.")]
-Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")]
+DeployedNetworks = Annotated[  # an arm of their own may ask them, not only a teacher that watches
+    Path | None, typer.Option("--peers", help="Folder of deployed networks' ONNX files.", show_default=False)
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Markdown to write; default: stdout.", show_default=False)]
 
 
@@ -37,13 +44,9 @@ def run(
     runs: Runs = Path("runs/study"),
     results: Results = Path("results/study"),
     arm: Arms = None,
-    trunk: Annotated[Path | None, typer.Option(help="ImageNet trunk (.npz).", show_default=False)] = None,
-    soft_targets: Annotated[
-        Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)
-    ] = None,
-    peers: Annotated[
-        Path | None, typer.Option(help="Folder of deployed networks' ONNX files.", show_default=False)
-    ] = None,
+    trunk: Trunk = None,
+    soft_targets: SoftTargets = None,
+    peers: DeployedNetworks = None,
     workers: Workers = 0,
     accelerator: Accelerator = "auto",
     precision: Precision = "32-true",
@@ -85,24 +88,14 @@ def table(
 
 def run_face(
     plan: Plan,
-    index: Annotated[
-        list[Path],
-        typer.Option(help="Identity CSV (`data faces`); may be given several times.", show_default=False),
-    ],
-    images: Annotated[
-        list[Path],
-        typer.Option(help="Folder or tar of aligned crops; may be given several times.", show_default=False),
-    ],
+    index: IdentityFiles,
+    images: Crops,
     pairs: Annotated[Path, typer.Option(help="CSV of pairs of people that nobody learns from.")],
     runs: Runs = Path("runs/study"),
     results: Results = Path("results/study"),
     arm: Arms = None,
-    teachers: Annotated[
-        Path | None, typer.Option(help="Folder of `train face-teacher`.", show_default=False)
-    ] = None,
-    peers: Annotated[
-        Path | None, typer.Option(help="Folder of deployed networks' ONNX files.", show_default=False)
-    ] = None,
+    teachers: Teachers = None,
+    peers: DeployedNetworks = None,
     workers: Workers = 0,
     accelerator: Accelerator = "auto",
     precision: Precision = "32-true",

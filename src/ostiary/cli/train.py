@@ -8,47 +8,44 @@ from typing import Annotated
 import typer
 
 from ostiary.cli.console import err, out, progress
-
-Index = Annotated[list[Path], typer.Option(help="Index CSV; may be given several times.", show_default=False)]
-Images = Annotated[
-    list[Path],
-    typer.Option(help="Folder or tar of the pictures; may be given several times.", show_default=False),
-]
+from ostiary.cli.training_options import (
+    Accelerator,
+    Cache,
+    Epochs,
+    Fresh,
+    Images,
+    Index,
+    Network,
+    Peers,
+    Precision,
+    Processes,
+    RunFolder,
+    Seed,
+    SoftTargets,
+    Trunk,
+    Workers,
+)
 
 
 def liveness(
     index: Index,
     images: Images,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, curves and the model.")],
+    out_folder: RunFolder,
     recipe: Annotated[
         str, typer.Option(help="Name of a recipe; `ostiary train recipes` lists them.")
     ] = "strangers",
-    network: Annotated[
-        str | None,
-        typer.Option(help="Another network for the same recipe, such as mobilenet_v2.", show_default=False),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Another length than the recipe's.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides every random choice of the run.")] = 0,
-    trunk: Annotated[Path | None, typer.Option(help="ImageNet trunk (.npz).", show_default=False)] = None,
-    soft_targets: Annotated[
-        Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)
-    ] = None,
-    peers: Annotated[
-        Path | None,
-        typer.Option(help="Folder of deployed networks, for a teacher that watches.", show_default=False),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for decoded pictures; default: OUT/cache.", show_default=False)
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that prepare pictures.")] = 2,
-    processes: Annotated[
-        int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
-    ] = 1,
-    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")] = False,
+    network: Network = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    trunk: Trunk = None,
+    soft_targets: SoftTargets = None,
+    peers: Peers = None,
+    cache: Cache = None,
+    workers: Workers = 2,
+    processes: Processes = 1,
+    accelerator: Accelerator = "auto",
+    precision: Precision = "32-true",
+    fresh: Fresh = False,
 ) -> None:
     """Train a liveness network. An interrupted run goes on where its last epoch ended, on the same curve.
 

@@ -8,50 +8,39 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostiary.cli.console import out, progress
+from ostiary.cli.training_options import (
+    Accelerator,
+    Cache,
+    Crops,
+    Epochs,
+    Fresh,
+    IdentityFiles,
+    Network,
+    Peers,
+    Precision,
+    Processes,
+    RunFolder,
+    Seed,
+    Teachers,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from ostiary.data.identities import IdentityIndex
 
-Index = Annotated[
-    list[Path], typer.Option(help="Identity CSV (`data faces`); may be given several times.", show_default=False)
-]
-Images = Annotated[
-    list[Path],
-    typer.Option(help="Folder or tar of aligned crops; may be given several times.", show_default=False),
-]
 RecipeName = Annotated[str, typer.Option(help="Name of a face recipe; `ostiary train recipes` lists them.")]
-Cache = Annotated[
-    Path | None, typer.Option(help="Folder for decoded pictures; default: OUT/cache.", show_default=False)
-]
-
-Workers = Annotated[int, typer.Option(help="Processes that prepare pictures.")]
-Processes = Annotated[
-    int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
-]
-Accelerator = Annotated[str, typer.Option(help="cpu, gpu or auto.")]
-Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew even if OUT holds a checkpoint.")]
 
 
 def face(
-    index: Index,
-    images: Images,
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, curves and the model.")],
+    index: IdentityFiles,
+    images: Crops,
+    out_folder: RunFolder,
     recipe: RecipeName = "few_people",
-    network: Annotated[
-        str | None, typer.Option(help="Another network for the same recipe.", show_default=False)
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Another length than the recipe's.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides every random choice of the run.")] = 0,
-    teachers: Annotated[
-        Path | None, typer.Option(help="Folder of `train face-teacher`.", show_default=False)
-    ] = None,
-    peers: Annotated[
-        Path | None,
-        typer.Option(help="Folder of deployed networks, for a teacher that watches.", show_default=False),
-    ] = None,
+    network: Network = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    teachers: Teachers = None,
+    peers: Peers = None,
     cache: Cache = None,
     workers: Workers = 2,
     processes: Processes = 1,
@@ -84,8 +73,8 @@ def face(
 
 
 def face_teacher(
-    index: Index,
-    images: Images,
+    index: IdentityFiles,
+    images: Crops,
     teacher: Annotated[str, typer.Option(help="Whom to ask: sface or foamliu.")],
     peers: Annotated[Path, typer.Option(help="Folder of the teachers' ONNX files.")],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder for one file a teacher.")],

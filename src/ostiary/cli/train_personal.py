@@ -8,16 +8,28 @@ from typing import Annotated
 import typer
 
 from ostiary.cli.console import out, progress
-from ostiary.cli.train_face import Accelerator, Cache, Fresh, Images, Index, Precision, Processes, Workers
+from ostiary.cli.training_options import (
+    Accelerator,
+    Cache,
+    Crops,
+    Epochs,
+    Fresh,
+    IdentityFiles,
+    Precision,
+    Processes,
+    RunFolder,
+    Seed,
+    Workers,
+)
 
 
 def personal(
-    index: Index,
-    images: Images,
+    index: IdentityFiles,
+    images: Crops,
     backbone: Annotated[
         Path, typer.Option(help="File of `train face-teacher`: what the backbone makes of the pictures.")
     ],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, curves and the model.")],
+    out_folder: RunFolder,
     recipe: Annotated[str, typer.Option(help="Name of a personal recipe.")] = "personal",
     form: Annotated[
         str | None,
@@ -38,10 +50,8 @@ def personal(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Another length than the recipe's.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides every random choice of the run.")] = 0,
+    epochs: Epochs = None,
+    seed: Seed = 0,
     cache: Cache = None,
     workers: Workers = 2,
     processes: Processes = 1,
