@@ -34,14 +34,15 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Width of the stem and the rows after it."""
+    """Width of the stem and the rows after it; ``pointwise`` is that of a 1x1 convolution between, 0 for none."""
 
     stem: int
     rows: tuple[Row, ...]
     last: int = 512
+    pointwise: int = 0
 
 
-Activation = Literal["prelu", "swish", "relu"]
+Activation = Literal["prelu", "swish", "relu", "relu6"]
 Pointwise = Literal["dense", "uneven", "uneven_crossed"]
 Shortcut = Literal["none", "convolution", "pool"]
 Choice = TypeVar("Choice")
@@ -87,7 +88,11 @@ class FaceNetwork(nn.Module):
         activation = _ACTIVATIONS[of_row(style.activation, 0)]
         self.stem = ConvUnit(3, layout.stem, 3, 2, activation=activation)
         self.stem_depthwise = ConvUnit(layout.stem, layout.stem, 3, 1, layout.stem, activation)
+        self.stem_pointwise: nn.Module = nn.Identity()
         channels = layout.stem
+        if layout.pointwise:
+            self.stem_pointwise = ConvUnit(channels, layout.pointwise, 1, activation=activation)
+            channels = layout.pointwise
         groups = []
         for number, row in enumerate(layout.rows):
             squeeze = of_row(style.squeeze, number)
@@ -109,11 +114,16 @@ class FaceNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Crops (N, 3, 112, 112) -> (N, dimension), unit length."""
-        return self.head(self.groups(self.stem_depthwise(self.stem(x))))
+        return self.head(self.groups(self.begin(x)))
+
+    def begin(self, x: Tensor) -> Tensor:
+        """Crops (N, 3, 112, 112) -> what the rows are given, (N, C, 56, 56)."""
+        begun: Tensor = self.stem_pointwise(self.stem_depthwise(self.stem(x)))
+        return begun
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Crops (N, 3, 112, 112) -> what each group of blocks gives, (N, C, side, side)."""
-        x = self.stem_depthwise(self.stem(x))
+        x = self.begin(x)
         found = []
         for group in self.groups:
             x = group(x)
@@ -238,6 +248,7 @@ _ACTIVATIONS: dict[Activation, Callable[[int], nn.Module]] = {
     "prelu": nn.PReLU,
     "swish": lambda _channels: nn.SiLU(inplace=True),
     "relu": lambda _channels: nn.ReLU(inplace=True),
+    "relu6": lambda _channels: nn.ReLU6(inplace=True),
 }
 
 

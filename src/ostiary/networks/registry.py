@@ -11,6 +11,7 @@ from ostiary.networks.mobilefacenet import mobilefacenet
 from ostiary.networks.mobilenet_v2 import mobilenet_v2, pta_mobilenet_v2
 from ostiary.networks.pta_face import pta_seesaw_shuffle
 from ostiary.networks.seesaw import dw_seesaw_v1, dw_seesaw_v2, seesaw_mobi, seesaw_share, seesaw_shuffle
+from ostiary.networks.slim_face import slim_face
 
 LIVENESS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2": mobilenet_v2,
@@ -26,6 +27,7 @@ FACE: dict[str, Callable[..., nn.Module]] = {
     "dw_seesaw_v1": dw_seesaw_v1,
     "dw_seesaw_v2": dw_seesaw_v2,
     "pta_seesaw_shuffle": pta_seesaw_shuffle,
+    "slim_face": slim_face,
 }
 """Builders of face networks, of a dimension: aligned RGB (N, 3, 112, 112) -> embeddings (N, dimension)."""
 

@@ -63,6 +63,8 @@ class FaceRecipe(BaseModel):
     summary: str
     network: str
     dimension: PositiveInt = 512
+    start: Literal["scratch", "watcher"] = "scratch"
+    """``watcher``: the weights of the deployed network that watches, thinned to fit (``head_start.py``)."""
     preprocess: Preprocess = Preprocess(crop="aligned", size=112, mean=(127.5,) * 3, std=(127.5,) * 3)
     augmentation: Augmentation = Augmentation()
     misalignment: Misalignment = Misalignment()
@@ -80,6 +82,8 @@ class FaceRecipe(BaseModel):
     def _something_is_learnt(self) -> FaceRecipe:
         if self.margin is None and self.teaching is None:
             raise ValueError("a recipe needs a margin or a teaching to learn from")
+        if self.start == "watcher" and (self.teaching is None or self.teaching.watcher is None):
+            raise ValueError("a start from the watcher needs a teaching with a watcher")
         if self.preprocess.crop != "aligned":
             raise ValueError("face networks see aligned crops")
         return self

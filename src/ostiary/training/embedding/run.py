@@ -21,6 +21,7 @@ from ostiary.reports.provenance import commit
 from ostiary.training.allocator import keep_freed_memory
 from ostiary.training.checkpoint import load_tensors, save_tensors
 from ostiary.training.embedding.batches import Faces
+from ostiary.training.embedding.head_start import head_start
 from ostiary.training.embedding.portraits import Portraits, load_portraits
 from ostiary.training.embedding.recipe import FaceRecipe
 from ostiary.training.embedding.sharded import Part
@@ -91,6 +92,9 @@ def train_face(
     portraits = training_portraits(recipe, index, pictures, settings.cache, progress)
     learnt, development = apart(recipe, portraits)
     faces = gather(recipe, learnt, settings.teachers)
+    watcher = _watcher(recipe, settings.peers)
+    if recipe.start == "watcher" and watcher is not None:
+        head_start(recipe, network, faces, watcher, settings.seed)
     part = Part(fabric.global_rank, fabric.world_size)
     task = FaceTask(
         recipe,
@@ -100,7 +104,7 @@ def train_face(
         seed=settings.seed,
         workers=settings.workers,
         part=part,
-        watcher=_watcher(recipe, settings.peers),
+        watcher=watcher,
     )
     _, history = fit(
         task, recipe.schedule, settings.out, fabric=fabric, seed=settings.seed, resume=settings.resume

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ostiary.errors import WeightsError
+from ostiary.faces.preprocess import Preprocess
 from ostiary.reports.embedders import FACE_PEERS
 from ostiary.runtime.session import make_session
 
@@ -37,8 +38,13 @@ class FaceWatcher:
     def __init__(self, folder: Path, name: str, *, followed: bool = True) -> None:
         self.followed = followed
         self._peer = next(peer for peer in FACE_PEERS if peer.name == name)
-        self._path = folder / self._peer.file
+        self.path = folder / self._peer.file
         self._session: Any = None
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How its crops are normalised."""
+        return self._peer.preprocess
 
     def __call__(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         """RGB crops (N, S, S, 3) -> unit embeddings (N, D), and the last map (N, C, side, side) of each side.
@@ -48,8 +54,8 @@ class FaceWatcher:
 
         """
         if self._session is None:
-            model = _load(self._path)
-            self._names = [model.graph.output[0].name, *_ends(model.graph, str(self._path))]
+            model = _load(self.path)
+            self._names = [model.graph.output[0].name, *_ends(model.graph, str(self.path))]
             model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"  # exported for one picture
             known = {output.name for output in model.graph.output}
             del model.graph.value_info[:]  # shapes of that one picture
@@ -72,7 +78,7 @@ class Hints(nn.Module):
     def __init__(self, channels: Sequence[int], theirs: Sequence[int]) -> None:
         super().__init__()
         pairs = zip(channels, theirs, strict=True)
-        self.bridges = nn.ModuleList(nn.Conv2d(own, other, 1) for own, other in pairs)
+        self.bridges = nn.ModuleList(_bridge(own, other) for own, other in pairs)
 
     def forward(self, maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """Maps (N, C, side, side) of both, side by side -> mean relative distance."""
@@ -80,6 +86,14 @@ class Hints(nn.Module):
         for bridge, own, target in zip(self.bridges, maps, targets, strict=True):
             distances.append(_spread(bridge(own) - target) / _spread(target).clamp(min=1e-6))
         return torch.stack(distances).mean()
+
+
+def _bridge(own: int, other: int) -> nn.Conv2d:
+    """Nothing changed to begin with: a network that starts from the watcher's weights has its maps already."""
+    bridge = nn.Conv2d(own, other, 1)
+    nn.init.dirac_(bridge.weight)
+    nn.init.zeros_(bridge.bias)  # type: ignore[arg-type]
+    return bridge
 
 
 def _spread(maps: Tensor) -> Tensor:
