@@ -43,7 +43,10 @@ def calibrate(
         ),
     ],
     target: Annotated[
-        str, typer.Option(help="apcer, bpcer, fmr or fnmr, and the rate: fmr=1e-3.", show_default=False)
+        str,
+        typer.Option(
+            help="apcer, bpcer, fmr or fnmr, and the rate: fmr=1e-3; or fpir=0.01@PEOPLE.", show_default=False
+        ),
     ],
     out_file: OutFile,
     weights: Weights = None,

@@ -9,6 +9,7 @@ import typer
 
 from ostiary.cli.console import err
 from ostiary.cli.door import DoorOptions, with_options
+from ostiary.cli.hooks import OnDecision
 from ostiary.errors import MissingExtraError
 
 
@@ -38,6 +39,7 @@ def serve(
         str | None,
         typer.Option(help="Address of a proxy that may say who the client is.", show_default=False),
     ] = None,
+    on_decision: OnDecision = None,
 ) -> None:
     """Serve the gate over HTTP, with a page for the door, until it is ended. No picture is kept.
 
@@ -68,6 +70,7 @@ def serve(
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         trusted_proxy=trusted_proxy,
+        on_decision=tuple(on_decision or ()),
     )
     opening = Opening(
         vault=options.place,

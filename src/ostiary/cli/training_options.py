@@ -35,7 +35,7 @@ Cache = Annotated[
 ]
 Workers = Annotated[int, typer.Option(help="Processes that prepare pictures.")]
 Processes = Annotated[
-    int, typer.Option(help="Training processes on this host (with torchrun: its --nproc-per-node).")
+    int, typer.Option(help="Training processes of all machines together (torchrun: nnodes x nproc-per-node).")
 ]
 Accelerator = Annotated[str, typer.Option(help="cpu, gpu or auto.")]
 Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")]

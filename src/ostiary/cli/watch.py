@@ -13,6 +13,7 @@ import typer
 from ostiary.cli.console import err, out
 from ostiary.cli.door import DoorOptions, with_options
 from ostiary.cli.gate import Measurements
+from ostiary.cli.hooks import OnDecision
 
 if TYPE_CHECKING:
     from ostiary.gate.watching import Sight, Visit
@@ -38,6 +39,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="End as soon as somebody is accepted.")] = False,
     rest: Annotated[float, typer.Option(help="Seconds without a judgement after a face was judged.")] = 2.0,
     picture: Annotated[bool, typer.Option("--picture", help="Show the camera's picture in the terminal.")] = False,
+    on_decision: OnDecision = None,
     measurements: Measurements = False,
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON a presentation.")] = False,
 ) -> None:
@@ -53,11 +55,13 @@ def watch(
     from ostiary.gate.setup import open_log
     from ostiary.gate.sources import frames
     from ostiary.gate.watching import Follower, Watch, logged
+    from ostiary.hooks.addresses import open_hooks
 
     policy = options.policy()
     follower = Follower(policy.several_faces)
     accepted = False
     with (
+        open_hooks(on_decision or (), options.door) as hooks,
         options.gate(policy, follower) as gate,
         logged(open_log(options.log, gate.vault), options.door),
         closing(frames(int(source) if source.isdecimal() else source)) as pictures,
@@ -67,6 +71,7 @@ def watch(
         door = Watch(gate, follower, user=user, rest_s=rest, shown=show)
         try:
             for visit in door.visits(taken):
+                hooks.tell(visit.decision)
                 tell(visit)
                 accepted |= visit.decision.accepted
                 if once and accepted:

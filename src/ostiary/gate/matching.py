@@ -21,7 +21,7 @@ from ostiary.faces.detector import Face
 from ostiary.gate.calibration import Calibration, model_hashes
 from ostiary.gate.enrolments import TemplateKind
 from ostiary.gate.outcomes import Outcome, compared
-from ostiary.runtime.embedding import similarity
+from ostiary.runtime.embedding import check_unit
 
 
 class Shot(NamedTuple):
@@ -192,21 +192,26 @@ class EmbeddedPeople:
     """Embeddings of people, one a person.
 
     Args:
-        matrix: float64 (N, D), each row of unit length.
+        matrix: (N, D), each row of unit length; kept as float32, exact to seven digits (docs/identify.md).
         threshold: the person from that similarity on; NaN where nothing decides.
+
+    Raises:
+        InputError: a row is not of unit length.
 
     """
 
-    def __init__(self, matrix: NDArray[np.float64], threshold: float) -> None:
-        self._matrix, self._threshold = matrix, threshold
+    def __init__(self, matrix: NDArray[np.floating], threshold: float) -> None:
+        check_unit(matrix)  # once, and not with each probe
+        self._matrix, self._threshold = matrix.astype(np.float32), threshold
 
     def __repr__(self) -> str:
         return f"EmbeddedPeople({len(self._matrix)})"
 
     def compare(self, probe: NDArray[np.generic]) -> Likenesses:
         """Similarities of an embedding (D,)."""
-        thresholds = np.full(len(self._matrix), self._threshold)
-        return Likenesses(similarity(self._matrix, probe.astype(np.float64)), thresholds)
+        check_unit(probe)
+        cosines = (self._matrix @ probe.astype(np.float32)).astype(np.float64)
+        return Likenesses(np.clip((1 + cosines) / 2, 0, 1), np.full(len(cosines), self._threshold))
 
 
 _ROUNDING = 1e-3

@@ -105,6 +105,10 @@ class Dispatcher:
             log.warning("%s did not come to an end and is left behind.", self.name)
 
     def _run(self) -> None:
+        try:
+            self._hook.prepare(self._timeout_s)
+        except HookError as error:  # each event will try again
+            log.warning("%s.", error)
         while (event := self._next()) is not None:
             self._tell(event)
         self._hook.close()
@@ -183,7 +187,7 @@ class Hooks:
         """What has become of events so far, by the hooks' names."""
         return [(dispatcher.name, dispatcher.counts) for dispatcher in self._dispatchers]
 
-    def close(self, patience_s: float = 3.0) -> None:
+    def close(self, patience_s: float = 5.0) -> None:
         """Tell what still waits, for so many seconds at most in all."""
         end = time.monotonic() + patience_s
         for dispatcher in self._dispatchers:

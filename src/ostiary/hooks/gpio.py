@@ -58,10 +58,14 @@ class Gpio:
         self._pin, self._seconds, self.lasts_s = pin, seconds, lasts_s
         self._command = [*command, pin, "high" if active_high else "low"]
         self.name = f"relay at pin {pin}"
+        self._open_until = 0.0
         self._holder = self._started()
 
     def __repr__(self) -> str:
         return f"Gpio({self._pin!r}, seconds={self._seconds:g})"
+
+    def prepare(self, timeout_s: float) -> None:
+        """The pin is held since the object was made."""
 
     def send(self, event: Event, timeout_s: float) -> None:
         """Open.
@@ -73,7 +77,7 @@ class Gpio:
         end = time.monotonic() + timeout_s
         try:
             if self._holder.poll() is not None:
-                self.close()
+                self._end()
                 self._holder = self._started(timeout_s)
             assert self._holder.stdin is not None
             self._holder.stdin.write(f"{self._seconds:.3f}\n")
@@ -82,10 +86,16 @@ class Gpio:
         except (OSError, ConfigurationError) as error:
             raise HookError(f"{self.name} cannot be switched ({type(error).__name__})") from None
         if said != "open":
-            self.close()  # a process that does not answer must not open at some other time
+            self._end()  # a process that does not answer must not open at some other time
             raise HookError(f"{self.name} does not answer")
+        self._open_until = time.monotonic() + self._seconds
 
     def close(self) -> None:
+        """Lock once the last opening is over, and give the pin back; if this process ends first, lock then."""
+        time.sleep(max(0.0, self._open_until - time.monotonic()))
+        self._end()
+
+    def _end(self) -> None:
         """Lock, and give the pin back."""
         holder = self._holder
         for pipe in (holder.stdin, holder.stdout):
@@ -110,7 +120,7 @@ class Gpio:
         if said == "ready":
             return holder
         self._holder = holder
-        self.close()
+        self._end()
         if said.startswith("missing "):
             raise MissingExtraError(said.removeprefix("missing "), "gpio")
         reason = said.removeprefix("failed ") or "no answer"

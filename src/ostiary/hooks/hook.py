@@ -67,6 +67,9 @@ class Hook(Protocol):
     def only_accepted(self) -> bool:
         """Whether refusals are of no interest."""
 
+    def prepare(self, timeout_s: float) -> None:
+        """Do what can be done before there is an event. Raises as :meth:`send`."""
+
     def send(self, event: Event, timeout_s: float) -> None:
         """Tell an event; gives up after about ``timeout_s`` seconds.
 

@@ -75,6 +75,10 @@ class Mqtt:
     def __repr__(self) -> str:
         return f"Mqtt({self._host!r}, {self._port}, {self._topic!r})"
 
+    def prepare(self, timeout_s: float) -> None:
+        """Connect, and be announced to Home Assistant. Raises as :meth:`send`."""
+        self._connected(time.monotonic() + timeout_s)
+
     def send(self, event: Event, timeout_s: float) -> None:
         """Publish an event.
 
@@ -143,7 +147,7 @@ class Mqtt:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires is not None:
             properties.MessageExpiryInterval = expires
         info = client.publish(topic, body, qos=1, retain=expires is None, properties=properties)

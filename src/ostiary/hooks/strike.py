@@ -63,7 +63,8 @@ def hold(
 def main(pin: str, active_high: bool) -> int:
     """Hold the relay at a pin, by its name in gpiozero, as commands on the standard input say."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gate, which then ends the pipe
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))  # the relay is switched off on the way out
     try:
         from gpiozero import OutputDevice
 

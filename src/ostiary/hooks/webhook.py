@@ -69,6 +69,9 @@ class Webhook:
     def __repr__(self) -> str:
         return f"Webhook({self._address.hostname!r})"
 
+    def prepare(self, timeout_s: float) -> None:
+        """Nothing can be done before."""
+
     def send(self, event: Event, timeout_s: float) -> None:
         """Post an event; any answer of 2xx is a success.
 

@@ -10,6 +10,7 @@ from ostiary.errors import ConfigurationError, RateError
 from ostiary.gate.calibration import Companion, Operating
 from ostiary.metrics.bootstrap import DRAWS
 from ostiary.metrics.calibrating import Count, Side, hold, threshold_interval
+from ostiary.metrics.identification import fmr_for
 from ostiary.metrics.intervals import upper_limit
 from ostiary.metrics.pad import pad_rates
 from ostiary.metrics.rates import Rate
@@ -25,13 +26,18 @@ _OTHER: dict[ErrorName, ErrorName] = {"apcer": "bpcer", "bpcer": "apcer", "fmr":
 
 
 class Target(NamedTuple):
-    """An error rate that a threshold should hold; written ``apcer=0.05`` or ``fmr=1e-3``."""
+    """An error rate that a threshold should hold; written ``apcer=0.05`` or ``fmr=1e-3``.
+
+    ``fpir=0.01@500`` is the FMR at which 0.01 of strangers are taken for somebody among 500 people; ``asked`` then
+    says so.
+    """
 
     name: ErrorName
     rate: float
+    asked: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}={self.rate:g}"
+        return f"{self.name}={self.rate:g}" + (f" ({self.asked})" if self.asked else "")
 
     @property
     def measured(self) -> Literal["liveness", "similarity"]:
@@ -40,7 +46,7 @@ class Target(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read ``NAME=RATE``.
+        """Read ``NAME=RATE``, or ``fpir=RATE@PEOPLE``.
 
         Raises:
             ConfigurationError: another name, or a rate that is no share between 0 and 1.
@@ -48,14 +54,17 @@ class Target(NamedTuple):
         """
         name, _, value = text.partition("=")
         name = name.strip().lower()
+        value, _, people = value.partition("@") if name == "fpir" else (value, "", "")
         try:
             rate = float(value)
-        except ValueError:
+            if name == "fpir":
+                return cls("fmr", fmr_for(rate, int(people)), f"fpir={rate:g}@{int(people)}")
+        except (ValueError, RateError):
             rate = float("nan")
         if name not in _OTHER or not 0 < rate < 1:
             raise ConfigurationError(
                 f"The target {text!r} makes no sense; give {', '.join(_OTHER)} and a share between 0 and 1, "
-                "such as apcer=0.05 or fmr=1e-3."
+                "such as apcer=0.05 or fmr=1e-3, or fpir and a number of people, such as fpir=0.01@500."
             )
         return cls(name, rate)
 

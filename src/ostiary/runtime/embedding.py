@@ -118,10 +118,21 @@ def similarity(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDA
             f"embeddings of shapes {shapes[0]} and {shapes[1]} cannot be compared; give (N, D) and (N, D), "
             "or (N, D) and (D,), of the same model."
         )
-    if not all((np.abs(np.linalg.norm(embeddings, axis=-1) - 1) <= _ROUNDING).all() for embeddings in pair):
-        raise InputError("an embedding is not of unit length; divide each by its length before comparing.")
+    for embeddings in pair:
+        check_unit(embeddings)
     cosines = np.einsum("...d,...d->...", *pair)
     return np.asarray(np.clip((1 + cosines) / 2, 0, 1))
+
+
+def check_unit(embeddings: NDArray[np.generic]) -> None:
+    """Refuse embeddings (..., D) that are not of unit length, as one with NaN is not.
+
+    Raises:
+        InputError: one is not.
+
+    """
+    if not (np.abs(np.linalg.norm(embeddings, axis=-1) - 1) <= _ROUNDING).all():
+        raise InputError("an embedding is not of unit length; divide each by its length before comparing.")
 
 
 _ROUNDING = 1e-3

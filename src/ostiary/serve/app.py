@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 import ostiary
 from ostiary.errors import AuditError, InputError, NotEnrolledError, OstiaryError
+from ostiary.hooks.addresses import open_hooks
 from ostiary.serve import decisions, people, state
 from ostiary.serve.front import Front
 from ostiary.serve.limits import RateLimit
@@ -73,8 +74,10 @@ def create_app(
             stack.callback(workbench.close)
             if parent is not None:
                 stack.callback(asyncio.create_task(_end_with(parent)).cancel)
+            hooks = stack.enter_context(open_hooks(settings.on_decision, door.name))
             reading = Places(settings.threads + settings.waiting + _BODIES_BESIDE_WAITING)
             app.state.service = Service(door, settings, workbench, reading, metrics, folder / ENROLLING)
+            app.state.hooks = hooks
             yield
 
     app = FastAPI(

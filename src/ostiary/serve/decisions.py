@@ -103,6 +103,7 @@ async def _decision(
 ) -> Decision:
     decision = await _judged(request, form, caller, configuration, lambda door, photos: decide(door.gate, photos))
     _service(request).metrics.decided(question, decision)
+    request.app.state.hooks.tell(decision)
     request.state.reason = decision.reason
     return decision
 

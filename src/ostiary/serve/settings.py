@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ostiary.errors import ConfigurationError
+from ostiary.hooks.addresses import Address
 from ostiary.serve.auth import Tokens
 
 
@@ -35,6 +36,7 @@ class ServerSettings:
         tls_certificate: PEM file, with ``tls_key``; None for plain HTTP.
         tls_key: PEM file.
         trusted_proxy: address of a reverse proxy whose word on the client's address is taken.
+        on_decision: addresses of whom to tell of each decision.
 
     Raises:
         ConfigurationError: a setting is impossible, or the server would be open to others without a token.
@@ -57,6 +59,7 @@ class ServerSettings:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     trusted_proxy: str | None = None
+    on_decision: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         least = {"workers": 1, "threads": 1, "waiting": 0, "most_photos": 1, "burst": 1, "port": 0, "stop_s": 0}
@@ -76,6 +79,11 @@ class ServerSettings:
         if self.tokens is None and self.trusted_proxy is not None:
             raise ConfigurationError(
                 "A proxy lets others in, so that tokens are needed: give them with --token-file."
+            )
+        kinds = {Address.parse(text).kind for text in self.on_decision}
+        if "gpio" in kinds and self.workers > 1:
+            raise ConfigurationError(
+                "A relay can be held by one process alone: give 1 worker, or no gpio address."
             )
 
     @property

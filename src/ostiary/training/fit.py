@@ -7,6 +7,7 @@ seed and the step alone, so a run that was killed and resumed, or spread over pr
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,10 +56,17 @@ class Task(Protocol, Generic[Shard]):
 
 
 def make_fabric(*, processes: int = 1, accelerator: str = "auto", precision: str = "32-true") -> Fabric:
-    """Fabric for one process, or for many by ``torchrun`` (``processes``: how many here)."""
+    """Fabric for one process, or for many by ``torchrun`` (``processes``: of all machines together)."""
     # Branches that a step's word leaves out get no gradient: the reducer must look for them.
     strategy: Any = DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto"
-    return Fabric(accelerator=accelerator, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+    here = min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))  # which torchrun sets
+    return Fabric(
+        accelerator=accelerator,
+        devices=here,
+        num_nodes=processes // here,
+        strategy=strategy,
+        precision=precision,  # type: ignore[arg-type]
+    )
 
 
 def fit(
