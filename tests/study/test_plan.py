@@ -99,6 +99,8 @@ change = { label_smoothing = 0.1, schedule = { epochs = 3 } }
         ('recipe = "strangers"\n\n', 'like = "ours"\n\n', "like itself"),
         ('recipe = "strangers"\nchange', 'recipe = "nobody"\nchange', "nobody"),
         ('peers = ["facenox"]', 'peers = ["facebox"]', "peers"),
+        ('peers = ["facenox"]', 'average = ["ours", "nobody"]', "averages what is not trained"),
+        ('peers = ["facenox"]', 'average = ["ours"]\nchange = { dropout = 0.1 }', "not trained: no change"),
         ("seeds = [0, 1]", "seeds = [0,", "TOML"),
     ],
 )

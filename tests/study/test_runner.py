@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 from ostiary.data.index import Index
 from ostiary.data.pictures import open_pictures
 from ostiary.data.synthetic import synthesize
-from ostiary.errors import ConfigurationError
+from ostiary.errors import ConfigurationError, InputError
 from ostiary.metrics.pad import pad_rates
 from ostiary.reports.scores import read_scores
 from ostiary.study.arms import Cell
@@ -27,6 +28,7 @@ from ostiary.study.cell import LivenessWork, Materials
 from ostiary.study.plan import Study, read_study
 from ostiary.study.runner import read_record, run_study, scores_path
 from ostiary.study.table import render_study
+from ostiary.training.checkpoint import load_tensors
 
 PLAN = """
 name = "drawn"
@@ -46,6 +48,17 @@ change = { network = "mobilenet_v2", epoch_pictures = 32, preprocess = { size = 
 recipe = "toy"
 seeds = [0]
 change = { epoch_pictures = 32, preprocess = { size = 32 }, schedule = { epochs = 2 } }
+"""
+
+SOUP = """
+[arms.slower]
+like = "pta"
+seeds = [0]
+change = { schedule = { learning_rate = 1e-4 } }
+
+[arms.soup]
+average = ["pta", "slower"]
+seeds = [0]
 """
 
 
@@ -133,6 +146,27 @@ def test_a_changed_plan_runs_anew_and_only_what_changed(drawn: Path, whole: Path
     said = run(read_study(tmp_path / "drawn.toml"), drawn, tmp_path)
     assert "pta-left-0 its plan has changed: anew" in said
     assert "stock-left-0 done before" in said
+
+
+def test_an_average_of_arms_trains_nothing_and_waits_for_them(drawn: Path, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "drawn.toml").write_text(PLAN + SOUP)
+    study = read_study(tmp_path / "drawn.toml")
+    work = LivenessWork(study, materials(drawn, tmp_path))
+    with pytest.raises(InputError, match="slower-left-0.*run that arm first"):
+        run_study(work, tmp_path / "results", arms=["soup"])
+    said = run(study, drawn, tmp_path)
+    assert [line for line in said if line.endswith(" done")] == ["slower-left-0 done", "soup-left-0 done"]
+    parts = [load_tensors(tmp_path / f"runs/drawn/{name}-left-0/model.safetensors") for name in ("pta", "slower")]
+    mean, record = load_tensors(tmp_path / "runs/drawn/soup-left-0/model.safetensors")
+    weights = next(name for name, tensor in mean.items() if tensor.ndim == 4)
+    assert torch.allclose(mean[weights], (parts[0][0][weights] + parts[1][0][weights]) / 2)
+    assert [part["recipe"]["schedule"]["learning_rate"] for part in record["average_of"]] == [
+        part[1]["recipe"]["schedule"]["learning_rate"] for part in parts
+    ]
+    changed = (PLAN + SOUP).replace("1e-4", "2e-4")
+    (tmp_path / "drawn.toml").write_text(changed)
+    assert "soup-left-0 its plan has changed: anew" in run(read_study(tmp_path / "drawn.toml"), drawn, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"arm": "pta"}'])

@@ -58,6 +58,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         "From data to weights.",
         {
             "liveness": train.liveness,
+            "average": train.average,
             "soft-targets": train.soft_targets,
             "face": train_face.face,
             "face-teacher": train_face.face_teacher,

@@ -67,6 +67,21 @@ def liveness(
     out.print(str(train_liveness(chosen, data, open_pictures(images), settings, progress)))
 
 
+def average(
+    models: Annotated[
+        list[Path], typer.Argument(help="model.safetensors of runs on the same rows.", show_default=False)
+    ],
+    out_file: Annotated[Path, typer.Option("--out", help="The model.safetensors to write.")],
+) -> None:
+    """Write the mean of several runs' weights, to be exported like a run of its own.
+
+    Example: ostiary train average runs/a/model.safetensors runs/b/model.safetensors --out mean.safetensors
+    """
+    from ostiary.training.averaging import average_models
+
+    out.print(str(average_models(models, out_file)), soft_wrap=True)
+
+
 def soft_targets(
     index: Index,
     images: Images,

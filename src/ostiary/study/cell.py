@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from ostiary.study.judging import Answers, ask_network, ask_peers
 from ostiary.study.plan import Study
 from ostiary.study.protocols import Rows, rows_of
 from ostiary.study.runner import Progress
+from ostiary.training.averaging import average_models
+from ostiary.training.recipe import Recipe
 from ostiary.training.run import RunSettings, index_hash, load_model, train_liveness
 
 FORMAT = "1"
@@ -78,8 +80,9 @@ class LivenessWork:
         """
         recipe = self.study.recipe(cell.arm)
         rows = rows_of(self.study, cell, self.materials.index)
+        averaged = [self.study.recipe(arm) for arm in self.study.arms[cell.arm].average]
         decided = {
-            "recipe": recipe and recipe.model_dump(mode="json", exclude_defaults=True, exclude={"summary"}),
+            "recipe": [_decisive(one) for one in averaged] or _decisive(recipe),
             "peers": self.study.arms[cell.arm].peers,
             "seed": cell.seed,
             "words": self.study.words if recipe else (),
@@ -124,6 +127,10 @@ class LivenessWork:
         }
 
 
+def _decisive(recipe: Recipe | None) -> dict[str, Any] | None:
+    return None if recipe is None else recipe.model_dump(mode="json", exclude_defaults=True, exclude={"summary"})
+
+
 def _train_and_ask(
     study: Study, cell: Cell, rows: Rows, materials: Materials, progress: Progress
 ) -> tuple[Answers, dict[str, Any]]:
@@ -142,13 +149,24 @@ def _train_and_ask(
         precision=materials.precision,
     )
     path = folder / "model.safetensors"
-    if not path.exists():
+    averaged = [
+        materials.runs / study.name / replace(cell, arm=arm).name / "model.safetensors"
+        for arm in study.arms[cell.arm].average
+    ]
+    if averaged:
+        missing = [one for one in averaged if not one.exists()]
+        if missing:
+            raise InputError(
+                f"The arm {cell.arm!r} averages {missing[0]}, which is not there: run that arm first."
+            )
+        average_models(averaged, path)
+    elif not path.exists():
         path = train_liveness(recipe, rows.learnt, materials.pictures, settings, progress)
     model = load_model(path)
     answers = ask_network(model, rows.learnt, rows.judged, materials.pictures, settings.cache, study.words)
     last = model.record["history"][-1]
     return answers, {
-        "recipe": recipe.model_dump(mode="json", exclude_defaults=True, exclude={"summary"}),
+        "recipe": _decisive(recipe),
         "commit": model.record["commit"],
         "learnt_from": list(rows.learnt.datasets),
         "steps": last["steps"],

@@ -17,6 +17,9 @@
     recipe = "strangers"
     change = { teacher_weight = 0.0 }
 
+    [arms.soup]
+    average = ["ours", "no_teacher"]               # the mean of their weights; nothing is trained
+
     [arms.minifasnet]
     peers = ["minifasnet_v2", "minifasnet_v1se"]
 """
@@ -37,19 +40,21 @@ Split = Literal["train", "development", "test"]
 
 
 class LivenessArm(Arm):
-    """One way of doing it: a recipe with changes, or deployed networks of others, which are not trained."""
+    """One way of doing it: a recipe with changes, the mean of other arms' weights, or networks of others."""
 
     peers: tuple[PeerName, ...] = ()
     """Names of ``reports/peers.py``; several are averaged."""
+    average: tuple[str, ...] = ()
+    """Arms whose networks are averaged, cell by cell."""
     extra: tuple[str, ...] = ()
     """Data sets of the study's ``extra`` that join this arm's training."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> LivenessArm:
-        if (self.recipe is not None) + (self.like is not None) + bool(self.peers) != 1:
-            raise ValueError("an arm has one of: a recipe, another arm that it is like, peers")
-        if self.peers and (self.change or self.extra):
-            raise ValueError("peers are not trained: no change, no extra data")
+        if (self.recipe is not None) + (self.like is not None) + bool(self.peers) + bool(self.average) != 1:
+            raise ValueError("an arm has one of: a recipe, another arm that it is like, an average, peers")
+        if (self.peers or self.average) and (self.change or self.extra):
+            raise ValueError("peers and averages are not trained: no change, no extra data")
         return self
 
 
@@ -83,6 +88,9 @@ class Study(BaseModel):
         for name, arm in self.arms.items():
             if arm.like is not None and (arm.like not in self.arms or self.arms[arm.like].peers):
                 raise ValueError(f"arm {name!r} is like {arm.like!r}, which is no arm with a recipe")
+            trained = {one for one, other in self.arms.items() if other.recipe or other.like}
+            if not set(arm.average) <= trained:
+                raise ValueError(f"arm {name!r} averages what is not trained: name arms with a recipe")
             unknown = sorted(set(arm.extra) - set(self.extra))
             if unknown:
                 raise ValueError(
@@ -91,13 +99,14 @@ class Study(BaseModel):
         return self
 
     def recipe(self, name: str) -> Recipe | None:
-        """The recipe of an arm with its changes; None for peers.
+        """The recipe of an arm with its changes, of the first where several are averaged; None for peers.
 
         Raises:
             ConfigurationError: recipe and changes do not fit together, or arms are like each other in a circle.
 
         """
-        return resolved(self.arms, name, Recipe)
+        averaged = self.arms[name].average
+        return resolved(self.arms, averaged[0] if averaged else name, Recipe)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, arm by arm in the plan's order: so that an idea is judged whole before the next begins."""
