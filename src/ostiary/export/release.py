@@ -136,7 +136,11 @@ def release_liveness(
         "default_configuration": card.default_configuration,
         "cascade": card.cascade and card.cascade.model_dump(),
         "bytes": path.stat().st_size,
-        "training": {key: model.record[key] for key in ("seed", "commit", "data", "index_sha256")},
+        "training": {
+            key: model.record[key]
+            for key in ("seed", "commit", "data", "index_sha256", "average_of")
+            if key in model.record
+        },
     }
     return Released(path, record)
 

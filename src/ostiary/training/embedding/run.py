@@ -93,7 +93,8 @@ def train_face(
     learnt, development = apart(recipe, portraits)
     faces = gather(recipe, learnt, settings.teachers)
     watcher = _watcher(recipe, settings.peers)
-    if recipe.start == "watcher" and watcher is not None:
+    resumed = settings.resume and (settings.out / "checkpoint.safetensors").exists()  # then it is in there
+    if recipe.start == "watcher" and watcher is not None and not resumed:
         head_start(recipe, network, faces, watcher, settings.seed)
     part = Part(fabric.global_rank, fabric.world_size)
     task = FaceTask(
