@@ -25,7 +25,7 @@ FILES = {
 
 REMARK = (
     "All test rows together, one threshold for all data sets. Ours learnt from other people of these data sets; "
-    "the peers may not have. For data sets that ours did not learn from see `results/ablation.md`.\n\n"
+    "the peers may not have. For data sets that ours did not learn from see `results/leave_out.md`.\n\n"
 )
 
 
