@@ -153,7 +153,7 @@ def test_an_average_of_arms_trains_nothing_and_waits_for_them(drawn: Path, whole
     (tmp_path / "drawn.toml").write_text(PLAN + SOUP)
     study = read_study(tmp_path / "drawn.toml")
     work = LivenessWork(study, materials(drawn, tmp_path))
-    with pytest.raises(InputError, match="slower-left-0.*run that arm first"):
+    with pytest.raises(InputError, match=r"slower-left-0.*run that arm first"):
         run_study(work, tmp_path / "results", arms=["soup"])
     said = run(study, drawn, tmp_path)
     assert [line for line in said if line.endswith(" done")] == ["slower-left-0 done", "soup-left-0 done"]

@@ -24,6 +24,7 @@ from ostiary.cli import (
     evaluate_personal,
     evaluate_system,
     export,
+    export_device,
     export_face,
     gate,
     model,
@@ -89,7 +90,12 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     ),
     "export": (
         "From a trained network to a weights file.",
-        {"liveness": export.liveness, "face": export_face.face, "golden": web.golden},
+        {
+            "liveness": export.liveness,
+            "face": export_face.face,
+            "device": export_device.device,
+            "golden": web.golden,
+        },
     ),
     "bench": ("Latency on this machine.", {"liveness": bench.liveness, "face": bench_face.face}),
     "data": (

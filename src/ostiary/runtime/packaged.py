@@ -34,7 +34,12 @@ class Shelf:
 
 
 LIVENESS = Shelf("liveness", {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx"}, "pta_mobilenet_v2", "OSTIARY_WEIGHTS")
-EMBEDDING = Shelf("face embedding", {}, None, "OSTIARY_FACE_WEIGHTS")
+EMBEDDING = Shelf(
+    "face embedding",
+    {"slim_face": "slim_face.onnx", "slim_face_int8": "slim_face_int8.onnx"},
+    "slim_face",
+    "OSTIARY_FACE_WEIGHTS",
+)
 
 #: Models that others made; their files carry no record of ours. See the card beside each file.
 FOREIGN: dict[str, dict[str, Any]] = {
