@@ -145,6 +145,12 @@ class TestDoubt:
         follower.reset()
         assert follower.find(image[:300]).new
 
+    def test_a_face_that_the_window_cuts_off_is_looked_for_in_the_whole_picture(self) -> None:
+        follower = FaceTracker(Painted(), Painted(), every=4)
+        follower.find(painted((114, 33, 20)))
+        after = follower.find(painted((80, 0, 53)))
+        assert (after.faces[0].box, after.searched) == (Box(80, 0, 53, 53), "picture")
+
     @settings(max_examples=40)
     @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(20, 90)), max_size=12))
     def test_whatever_moves_not_new_means_overlap(self, places: list[tuple[int, int, int]]) -> None:

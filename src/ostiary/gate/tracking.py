@@ -126,7 +126,9 @@ class FaceTracker:
         faces = tuple(_shifted(face, columns.start, rows.start) for face in found)
         # By overlap, not by size: a larger face beside the one that is followed is no reason to leave it.
         nearest = tuple(sorted(faces, key=lambda face: -overlap_of(last, face.box)))
-        return nearest[0] if self._is_followed(last, nearest) else None
+        if not self._is_followed(last, nearest) or _is_cut(nearest[0].box, rows, columns, image.shape):
+            return None
+        return nearest[0]
 
     def _is_followed(self, last: Box, faces: tuple[Face, ...]) -> bool:
         """Whether the first face follows the last box, and no other face could as well."""
@@ -165,6 +167,16 @@ def _around(box: Box, scale: float, shape: tuple[int, ...]) -> tuple[slice, slic
         for at, length in zip(middle, shape[:2], strict=True)
     )
     return rows, columns
+
+
+def _is_cut(box: Box, rows: slice, columns: slice, shape: tuple[int, ...]) -> bool:
+    """Whether a box reaches the border of the window, with more of the picture, perhaps of the face, beyond."""
+    return (
+        (box.x <= columns.start > 0)
+        or (box.y <= rows.start > 0)
+        or (box.x + box.width >= columns.stop < shape[1])
+        or (box.y + box.height >= rows.stop < shape[0])
+    )
 
 
 def _shifted(face: Face, x: int, y: int) -> Face:
