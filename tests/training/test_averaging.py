@@ -43,4 +43,7 @@ def test_what_has_no_average_is_refused_and_nothing_is_written(tmp_path: Path) -
         average_models([one, other], out)
     with pytest.raises(WeightsError, match="does not exist"):
         average_models([one, tmp_path / "absent.safetensors"], out)
+    save_tensors(other, load_tensors(one)[0], {"steps": 3})
+    with pytest.raises(WeightsError, match=r"no model\.safetensors of a finished run"):
+        average_models([one, other], out)
     assert not out.exists()

@@ -171,12 +171,14 @@ def _around(box: Box, scale: float, shape: tuple[int, ...]) -> tuple[slice, slic
 
 def _is_cut(box: Box, rows: slice, columns: slice, shape: tuple[int, ...]) -> bool:
     """Whether a box reaches the border of the window, with more of the picture, perhaps of the face, beyond."""
-    return (
-        (box.x <= columns.start > 0)
-        or (box.y <= rows.start > 0)
-        or (box.x + box.width >= columns.stop < shape[1])
-        or (box.y + box.height >= rows.stop < shape[0])
+    (top, bottom), (left, right) = (rows.start, rows.stop), (columns.start, columns.stop)
+    cut: bool = (
+        box.x <= left > 0
+        or box.y <= top > 0
+        or box.x + box.width >= right < shape[1]
+        or box.y + box.height >= bottom < shape[0]
     )
+    return cut
 
 
 def _shifted(face: Face, x: int, y: int) -> Face:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ostiary.errors import ConfigurationError
+from ostiary.errors import ConfigurationError, WeightsError
 from ostiary.training.checkpoint import load_tensors, save_tensors
 
 SAME = ("index_sha256", "data")
@@ -25,12 +25,16 @@ def average_models(models: Sequence[Path], out: Path) -> Path:
 
     Raises:
         ConfigurationError: fewer than two, other networks, or runs that learnt from other rows.
-        WeightsError: a file cannot be read.
+        WeightsError: a file cannot be read, or is of a run that is not finished.
 
     """
     if len(models) < 2:
         raise ConfigurationError("An average takes two models or more.")
     (first, record), *others = [load_tensors(path) for path in models]
+    records = [record, *(other for _, other in others)]
+    for path, one in zip(models, records, strict=True):
+        if "recipe" not in one:
+            raise WeightsError(f"{path} is no model.safetensors of a finished run; name that file.")
     for path, (tensors, other) in zip(models[1:], others, strict=True):
         if {name: one.shape for name, one in tensors.items()} != {name: one.shape for name, one in first.items()}:
             raise ConfigurationError(f"{path} is of another network than {models[0]}: they have no average.")
@@ -42,7 +46,6 @@ def average_models(models: Sequence[Path], out: Path) -> Path:
     for name, tensor in first.items():
         every = torch.stack([tensor, *(tensors[name] for tensors, _ in others)])
         mean[name] = every.mean(0) if tensor.is_floating_point() else tensor
-    records = [record, *(other for _, other in others)]
     parts = [
         {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "recipe": one["recipe"]}
         for path, one in zip(models, records, strict=True)

@@ -166,6 +166,9 @@ def test_another_file_is_refused(tmp_path: Path, crops: NDArray[np.uint8]) -> No
     network = FaceNetwork(WHOLE, Style("relu6"), 128)
     with pytest.raises(WeightsError, match="cannot be read"):
         start_from(tmp_path / "absent.onnx", THEIRS, network, OURS, crops[:2])
+    (tmp_path / "text.onnx").write_text("no network")
+    with pytest.raises(WeightsError, match="no ONNX file"):
+        start_from(tmp_path / "text.onnx", THEIRS, network, OURS, crops[:2])
     other = write(tmp_path / "other.onnx", [(torch.zeros(8, 3, 3, 3), torch.zeros(8))] * 2)
     with pytest.raises(WeightsError, match="other layers"):
         start_from(other, THEIRS, network, OURS, crops[:2])

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -28,7 +27,7 @@ from ostiary.networks.mobilefacenet import LAYOUT
 from ostiary.networks.unfolding import Folded, Layer, fill, unfold
 from ostiary.training.embedding.batches import Faces
 from ostiary.training.embedding.recipe import FaceRecipe
-from ostiary.training.embedding.watcher import FaceWatcher
+from ostiary.training.embedding.watcher import FaceWatcher, load_peer
 
 MEASURED = 512
 """Pictures that the thinning measures by."""
@@ -55,10 +54,11 @@ def head_start(recipe: FaceRecipe, network: FaceNetwork, faces: Faces, watcher: 
 
     """
     rng = np.random.default_rng([seed, _SEED])
-    order = rng.permutation(len(faces.portraits))
-    crops = faces.portraits.crops(sorted(order[:FITTED].tolist()))
+    # In the order drawn: the first of them are then of all sources, as the index is not.
+    chosen = rng.permutation(len(faces.portraits))[:FITTED]
+    crops = faces.portraits.crops(chosen.tolist())
     start_from(watcher.path, watcher.preprocess, network, recipe.preprocess, crops[:MEASURED], seed)
-    targets = [faces.targets[0][np.sort(order[:FITTED])].astype(np.float32)]
+    targets = [faces.targets[0][chosen].astype(np.float32)]
     if watcher.followed:
         parts = [watcher(crops[begin : begin + BATCH])[0] for begin in range(0, len(crops), BATCH)]
         targets.append(np.concatenate(parts))
@@ -329,12 +329,7 @@ def _renormalised(first: Folded, theirs: Preprocess, ours: Preprocess) -> Folded
 
 def _read(path: Path) -> list[Folded]:
     """The convolutions in the order of computation; the last one, 1x1 on one pixel, as a linear layer."""
-    try:
-        graph = onnx.load(path).graph
-    except OSError as error:
-        raise WeightsError(
-            f"{path} cannot be read ({error.strerror}); name the folder of the peers' files."
-        ) from None
+    graph = load_peer(path).graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     found = []
     for node in graph.node:

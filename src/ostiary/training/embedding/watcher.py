@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class FaceWatcher:
 
         """
         if self._session is None:
-            model = _load(self.path)
+            model = load_peer(self.path)
             self._names = [model.graph.output[0].name, *_ends(model.graph, str(self.path))]
             model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"  # exported for one picture
             known = {output.name for output in model.graph.output}
@@ -101,13 +102,21 @@ def _spread(maps: Tensor) -> Tensor:
     return maps.var((0, 2, 3), correction=0).mean()
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def load_peer(path: Path) -> onnx.ModelProto:
+    """Read a peer's file.
+
+    Raises:
+        WeightsError: it cannot be read, or is no ONNX file.
+
+    """
     try:
         return onnx.load(path)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read ({error.strerror}); name the folder of the peers' files."
         ) from None
+    except DecodeError:
+        raise WeightsError(f"{path} is no ONNX file, or a damaged one; fetch it again.") from None
 
 
 def _ends(graph: onnx.GraphProto, name: str) -> list[str]:
