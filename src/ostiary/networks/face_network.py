@@ -132,9 +132,13 @@ class FaceNetwork(nn.Module):
 
     def head(self, x: Tensor) -> Tensor:
         """The last group's map (N, C, 7, 7) -> embeddings (N, dimension)."""
-        x = self.flatten(self.global_depthwise(self.last(x)))
-        embeddings: Tensor = self.unit(self.norm(self.linear(x)))
+        embeddings: Tensor = self.unit(self.norm(self.linear(self.pool(x))))
         return embeddings
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The last group's map (N, C, 7, 7) -> what the last linear layer is given, (N, last)."""
+        pooled: Tensor = self.flatten(self.global_depthwise(self.last(x)))
+        return pooled
 
 
 class Block(nn.Module):

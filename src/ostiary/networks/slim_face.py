@@ -3,7 +3,7 @@
 Its time goes where maps are large: into the stem and the first rows, of which much can go before anything is
 lost. ReLU6 is merged into the convolutions by every runtime, PReLU by none. All widths are multiples of 32, which
 vector units like. The 1x1 convolution after the stem is that of foamliu's MobileFaceNet, so that training can
-start from its weights (``training/embedding/head_start.py``).
+start from its weights (``training/embedding/thinning.py``).
 """
 
 from __future__ import annotations

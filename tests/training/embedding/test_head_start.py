@@ -19,8 +19,10 @@ from ostiary.networks.face_network import ConvUnit, FaceNetwork, Layout, Row, St
 from ostiary.networks.mobilefacenet import LAYOUT
 from ostiary.networks.seesaw import seesaw_shuffle
 from ostiary.networks.unfolding import Folded, fill
-from ostiary.training.embedding.head_start import _telling, fit_last_layer, start_from
+from ostiary.training.embedding.head_start import fit_last_layer
+from ostiary.training.embedding.least_squares import telling
 from ostiary.training.embedding.recipe import FaceRecipe
+from ostiary.training.embedding.thinning import start_from
 from ostiary.training.recipes.slim import RECIPE
 
 OURS = Preprocess(crop="aligned", size=112, mean=(127.5,) * 3, std=(127.5,) * 3)
@@ -143,7 +145,7 @@ def test_the_columns_that_tell_are_found() -> None:
     rng = torch.Generator().manual_seed(0)
     seen = torch.randn(500, 6, generator=rng)
     wanted = seen[:, [1, 4]] @ torch.tensor([[1.0, 2.0, 0.5], [0.3, -1.0, 2.0]])
-    assert _telling(seen, wanted, 2).tolist() == [1, 4]
+    assert telling(seen, wanted, 2).tolist() == [1, 4]
 
 
 @pytest.mark.parametrize(
