@@ -111,11 +111,18 @@ def test_celeba_spoof_scales_boxes_of_turned_pictures(celeba: Path) -> None:
         ("Data/train/1/spoof/000001.png", labels(11), "spoof type 11"),
         ("Data/train/1/000001.png", labels(0), "not of the form"),
         ("Data/train/1/live/absent.png", labels(0), "missing"),
+        (f"Data/train/1/live/{'x' * 300}.png", labels(0), "cannot be read"),
     ],
 )
 def test_celeba_spoof_broken_labels(celeba: Path, name: str, values: list[int], words: str) -> None:
     (celeba / "metas/intra_test/train_label.json").write_text(json.dumps({name: values}))
     with pytest.raises(DataIndexError, match=words):
+        celeba_spoof.read(celeba)
+
+
+def test_celeba_spoof_box_that_is_no_text(celeba: Path) -> None:
+    (celeba / "Data/train/3/live/000003_BB.txt").write_bytes(b"\xff\xfe 1 2")
+    with pytest.raises(DataIndexError, match=r"000003_BB.txt cannot be read"):
         celeba_spoof.read(celeba)
 
 

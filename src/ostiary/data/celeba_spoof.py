@@ -105,10 +105,13 @@ def _entry(source: Path, path: str, labels: Any) -> _Entry:
 
 
 def _box(picture: Path) -> Box | None:
+    box = picture.with_name(f"{picture.stem}_BB.txt")
     try:
-        numbers = picture.with_name(f"{picture.stem}_BB.txt").read_text(encoding="utf-8").split()
+        numbers = box.read_text(encoding="utf-8").split()
     except FileNotFoundError:
         numbers = []
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataIndexError(f"{box} cannot be read ({error}); fetch it again, or take it away.") from None
     width, height = _size(picture)
     try:
         x, y, w, h = (float(number) for number in numbers[:4])

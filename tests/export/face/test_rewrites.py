@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ostiary.errors import ConfigurationError
 from ostiary.export.face import face_model, operators_run
 from ostiary.export.rewrite import ROWS, Form, form_for, forms_of, rewritten
 from ostiary.export.rewrites.dense import dense
-from ostiary.export.rewrites.equalise import equalise
+from ostiary.export.rewrites.equalise import NARROWEST, ROOM, equalise
 from ostiary.export.rewrites.places import places
 from ostiary.export.rewrites.plain import SpelledShuffle, plain
 from ostiary.export.rewrites.prelu import bend, blend, fold, rectify
@@ -22,11 +23,11 @@ from ostiary.export.rewrites.weights import ZERO, convolution, multiply_rows, ta
 from ostiary.export.static import quantised
 from ostiary.export.verify import BLOCKED_DOMAIN, uses_blocked_layout
 from ostiary.faces.preprocess import Preprocess
-from ostiary.networks.face_network import FaceNetwork, Layout, Row, Style
+from ostiary.networks.face_network import ConvUnit, FaceNetwork, Layout, Row, Style
 from ostiary.networks.seesaw import SHARE, SHUFFLE
 from ostiary.runtime.session import make_session
 
-from .conftest import STYLES, faces, lively, small
+from .conftest import SMALL, STYLES, faces, lively, small
 
 PREPROCESS = Preprocess(crop="aligned", size=112)
 EXACT = 1e-5
@@ -183,12 +184,7 @@ def test_like_ranges_give_the_same_embedding(style: str) -> None:
 
 def test_ranges_are_alike_where_it_costs_nothing() -> None:
     network = equalise(small(Style("relu")), faces(2))
-    seen: list[Tensor] = []
-    block = network.groups[1][0]
-    block.expand.register_forward_hook(lambda _layer, _inputs, y: seen.append(y.amax((0, 2, 3))))
-    with torch.no_grad():
-        network(faces(2).double())
-    ranges = seen[0]
+    ranges = largest(network, network.groups[1][0].expand, faces(2))
     assert len(ranges) == 32
     alive = ranges > 0
     assert alive.sum() > 24
@@ -196,7 +192,6 @@ def test_ranges_are_alike_where_it_costs_nothing() -> None:
 
 
 def test_8_bits_profit_from_like_ranges() -> None:
-    torch.manual_seed(3)
     network = small(Style("relu"))
     stretched = dense(network)  # the same function, with channels of very different ranges
     for place in places(stretched, nn.ReLU):
@@ -214,6 +209,25 @@ def test_8_bits_profit_from_like_ranges() -> None:
         return float((found * expected).sum(axis=1).mean())
 
     assert 1 - cosine(equalise(stretched, inputs)) < (1 - cosine(stretched)) / 4
+
+
+def test_channels_before_relu6_are_enlarged_and_none_is_cut_off() -> None:
+    network = small(Style("relu6"), replace(SMALL, pointwise=16))
+    with torch.no_grad():
+        for unit in network.modules():
+            if isinstance(unit, ConvUnit) and hasattr(unit, "act"):
+                unit.norm.weight *= 0.3  # some channels stay far below 6, some beyond
+    inputs = faces(8)
+    equal = equalise(network, inputs)
+    assert difference(network, rewritten(equal, Form()), inputs) < EXACT
+    assert len(places(equal, nn.ReLU6)) == 3 + 2 * 6 + 1
+    as_it_was = dense(network).double()
+    for place, old in zip(places(equal, nn.ReLU6), places(as_it_was, nn.ReLU6), strict=True):
+        if place.next_depthwise is not None:
+            ranges, before = largest(equal, place.unit, inputs), largest(as_it_was, old.unit, inputs)
+            near, hundredfold = ranges > 6 / ROOM - 1e-3, torch.isclose(ranges, before / NARROWEST)
+            assert (near | hundredfold).all()
+            assert near.sum() > 8
 
 
 def test_sums_leave_out_blocks_of_zeros() -> None:
@@ -235,6 +249,16 @@ def test_taken_channels_and_missing_ones() -> None:
     weight = torch.arange(6.0).reshape(3, 2)
     assert taken(weight, 0, [2, ZERO]).tolist() == [[4, 5], [0, 0]]
     assert taken(weight, 1, [1, 1, ZERO]).tolist() == [[1, 1, 0], [3, 3, 0], [5, 5, 0]]
+
+
+def largest(network: nn.Module, unit: nn.Module, inputs: Tensor) -> Tensor:
+    """The largest value of each channel that a unit of an equalised network gives."""
+    seen: list[Tensor] = []
+    handle = unit.register_forward_hook(lambda _layer, _inputs, y: seen.append(y.amax((0, 2, 3))))
+    with torch.no_grad():
+        network(inputs.double())
+    handle.remove()
+    return seen[0]
 
 
 def _content(network: FaceNetwork, form: Form) -> bytes:

@@ -5,6 +5,9 @@ one or two steps of it. Where an activation is positively homogeneous (``f(c x) 
 a factor can be moved through it from one convolution into the next, which changes nothing but the ranges (Nagel
 et al. 2019, "cross-layer equalisation"). A depthwise convolution has a scale for each channel of its own, so that
 what it reads can be made equal without loss; a 1x1 convolution has not, and its inputs meet half-way.
+
+ReLU6 is homogeneous up to its 6. A channel that stays below can be enlarged until it comes near, with some room
+for faces that were not among the samples; what would go beyond is cut off, as the 8 bits would do.
 """
 
 from __future__ import annotations
@@ -20,20 +23,29 @@ from ostiary.networks.face_network import FaceNetwork
 NARROWEST = 1e-2
 """No range counts as smaller than this part of the largest."""
 
+ROOM = 1.2
+"""Before ReLU6 a channel may become so many times as large as it was on any sample, and is not cut off."""
+
 _BATCH = 8
 
 
 def equalise(network: FaceNetwork, samples: Tensor) -> FaceNetwork:
     """The network in dense form with like ranges on these inputs (N, 3, 112, 112), normalised."""
     network = dense(network)
-    found = places(network, nn.ReLU, nn.PReLU)
+    found = places(network, nn.ReLU, nn.ReLU6, nn.PReLU)
     ranges = _ranges(network, found, samples)
     for place, spread in zip(found, ranges, strict=True):
-        spread = spread.clamp(min=float(NARROWEST * spread.max()))
-        factors = (spread.max() / spread) ** (1.0 if place.next_depthwise is not None else 0.5)
+        full = float(spread.max())
+        if isinstance(place.unit.act, nn.ReLU6):
+            full, spread = _SIX, (ROOM * spread).clamp(max=_SIX)
+        spread = spread.clamp(min=NARROWEST * full)
+        factors = (full / spread) ** (1.0 if place.next_depthwise is not None else 0.5)
         multiply_rows(place.unit.conv, factors)
         place.read_times(1 / factors)
     return network
+
+
+_SIX = 6.0
 
 
 def _ranges(network: FaceNetwork, found: list[Place], samples: Tensor) -> list[Tensor]:
@@ -45,7 +57,7 @@ def _ranges(network: FaceNetwork, found: list[Place], samples: Tensor) -> list[T
 
     hooks = []
     for number, place in enumerate(found):
-        watched = place.unit if isinstance(place.unit.act, nn.ReLU) else place.unit.conv
+        watched = place.unit if isinstance(place.unit.act, nn.ReLU | nn.ReLU6) else place.unit.conv
         hooks.append(watched.register_forward_hook(lambda _layer, _inputs, y, number=number: watch(number, y)))
     try:
         with torch.no_grad():

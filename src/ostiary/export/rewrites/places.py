@@ -43,10 +43,14 @@ def places(network: FaceNetwork, *kinds: type[nn.Module]) -> list[Place]:
         Place(network.last, (network.global_depthwise.conv,), network.global_depthwise),
     ]
     entry, skip = cast(ConvUnit, blocks[0].expand).conv, blocks[0].skip
+    last_of_stem = network.stem_depthwise
+    if isinstance(network.stem_pointwise, ConvUnit):
+        found.append(Place(last_of_stem, (network.stem_pointwise.conv,)))
+        last_of_stem = network.stem_pointwise
     if skip is None:
-        found.append(Place(network.stem_depthwise, (entry,)))
+        found.append(Place(last_of_stem, (entry,)))
     elif isinstance(skip, ConvUnit):
-        found.append(Place(network.stem_depthwise, (entry, skip.conv)))
+        found.append(Place(last_of_stem, (entry, skip.conv)))
     for block in blocks:
         expand, project = cast(ConvUnit, block.expand), cast(ConvUnit, block.project)
         gates = [block.squeeze.reduce] if isinstance(block.squeeze, SqueezeExcite) else []
