@@ -75,24 +75,31 @@ def face(
 def face_teacher(
     index: IdentityFiles,
     images: Crops,
-    teacher: Annotated[str, typer.Option(help="Whom to ask: sface or foamliu.")],
-    peers: Annotated[Path, typer.Option(help="Folder of the teachers' ONNX files.")],
     out_folder: Annotated[Path, typer.Option("--out", help="Folder for one file a teacher.")],
+    teacher: Annotated[str | None, typer.Option(help="Whom to ask: sface or foamliu.", show_default=False)] = None,
+    peers: Annotated[
+        Path | None, typer.Option(help="Folder of the teachers' ONNX files.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Ask a weights file, or a name that `weights list` shows.", show_default=False),
+    ] = None,
     recipe: RecipeName = "few_people",
     cache: Cache = None,
 ) -> None:
-    """Ask a deployed network for the embedding of every training picture, once; recipes can follow them.
+    """Ask a network for the embedding of every training picture, once: a teacher, or a personal backbone.
 
     Example: ostiary train face-teacher --index people.csv --images people.tar --teacher sface --peers models
     --out runs/teachers
     """
     from ostiary.data.identity_readers import open_faces
-    from ostiary.reports.embedders import open_embedder
+    from ostiary.reports.embedders import choose_embedder
     from ostiary.training.embedding.recipe import face_recipe
     from ostiary.training.embedding.run import training_portraits
     from ostiary.training.embedding.teachers import ask_teacher
 
     chosen = face_recipe(recipe)
+    asked = choose_embedder(weights, [teacher] if teacher else [], peers)
     with progress() as report:
         portraits = training_portraits(
             chosen,
@@ -102,11 +109,11 @@ def face_teacher(
             lambda done, total: report("reading the pictures", done, total),
         )
         path = ask_teacher(
-            open_embedder(teacher, peers),
+            asked,
             chosen,
             portraits,
             out_folder,
-            lambda done, total: report(f"asking {teacher}", done, total),
+            lambda done, total: report(f"asking {asked.name}", done, total),
         )
     out.print(str(path))
 
