@@ -82,7 +82,7 @@ def release_face(
         data=list(model.record["data"]),
         preprocess=recipe.preprocess,
         training_commit=model.record["commit"],
-        network=f"{recipe.network}/{word}" if word else recipe.network,
+        network=f"{recipe.network_name}/{word}" if word else recipe.network_name,
     )
     held_out: Portraits | None = None
     if people is not None:

@@ -52,7 +52,7 @@ def chosen_networks(names: Sequence[str], models: Sequence[Path]) -> dict[str, F
     networks = {name: every[name] for name in names or every}
     for path in models:
         trained = load_face_network(path)
-        networks[trained.recipe.network] = trained.network
+        networks[trained.recipe.network_name] = trained.network
     return networks
 
 
@@ -64,9 +64,20 @@ def fed_picture(path: Path) -> NDArray[np.float32]:
         InputError: it is not a crop of that size.
 
     """
-    crop = read_image(path)[None]
-    check_crops(crop, PREPROCESS, "a face network")
-    return PREPROCESS.normalise(crop)
+    return PREPROCESS.normalise(aligned_picture(path)[None])
+
+
+def aligned_picture(path: Path) -> NDArray[np.uint8]:
+    """An aligned crop as it is, RGB uint8 (112, 112, 3).
+
+    Raises:
+        ImageError: the picture cannot be read.
+        InputError: it is not a crop of that size.
+
+    """
+    crop = read_image(path)
+    check_crops(crop[None], PREPROCESS, "a face network")
+    return crop
 
 
 def untrained(build: Callable[[], nn.Module], seed: int = 0) -> FaceNetwork:

@@ -84,7 +84,7 @@ class FaceNetwork(nn.Module):
 
     def __init__(self, layout: Layout, style: Style, dimension: int = 512) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.style = layout, style
         activation = _ACTIVATIONS[of_row(style.activation, 0)]
         self.stem = ConvUnit(3, layout.stem, 3, 2, activation=activation)
         self.stem_depthwise = ConvUnit(layout.stem, layout.stem, 3, 1, layout.stem, activation)

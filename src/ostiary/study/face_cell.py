@@ -163,7 +163,7 @@ class TorchEmbedder:
     @property
     def name(self) -> str:
         """The network's name."""
-        return self._recipe.network
+        return self._recipe.network_name
 
     @property
     def preprocess(self) -> Preprocess:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from ostiary.data.identities import IdentityIndex, Portrait
 from ostiary.data.pictures import open_pictures
 from ostiary.errors import ConfigurationError, DataIndexError, InputError, WeightsError
+from ostiary.networks.face_network import SqueezeExcite
 from ostiary.training.checkpoint import load_tensors
-from ostiary.training.embedding.recipe import FaceRecipe, Teaching, altered, face_recipe, face_recipes
+from ostiary.training.embedding.recipe import FaceRecipe, StyleChange, Teaching, altered, face_recipe, face_recipes
 from ostiary.training.embedding.run import (
     FaceRunSettings,
     apart,
@@ -178,6 +180,19 @@ def test_the_papers_recipe_is_the_papers() -> None:
     rates = [paper.schedule.rate(epoch * 10, 160) for epoch in range(16)]
     assert rates == pytest.approx([0.1] * 8 + [0.01] * 4 + [1e-3] * 2 + [1e-4] * 2)
     assert set(face_recipes()) >= {"seesaw", "few_people"}
+
+
+def test_a_changed_style_is_trained_and_named() -> None:
+    plain = face_recipe("few_people")
+    changed = plain.model_copy(update={"style": StyleChange(activation="relu6", squeeze=False)})
+    assert plain.network_name == "seesaw_shuffle"
+    assert changed.network_name == "seesaw_shuffle activation=relu6 squeeze=False"
+    kinds = {type(module) for module in changed.untrained().modules()}
+    assert nn.ReLU6 in kinds
+    assert not kinds & {nn.SiLU, SqueezeExcite}
+    assert {nn.SiLU, SqueezeExcite} <= {type(module) for module in plain.untrained().modules()}
+    with pytest.raises(ConfigurationError, match="adaptive"):
+        changed.model_copy(update={"network": "pta_seesaw_shuffle"}).untrained()
 
 
 def test_figures_of_every_two_by_hand() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from ostiary.adaptive.configuration import PAPER_SAMPLING
+from ostiary.adaptive.configuration import PAPER_SAMPLING, blocks
+from ostiary.errors import ConfigurationError
 from ostiary.faces.preprocess import Preprocess
+from ostiary.networks.face_network import Activation, FaceNetwork
+from ostiary.networks.registry import FACE, builder
 from ostiary.training.augment import Augmentation
 from ostiary.training.embedding.margins import Margin
 from ostiary.training.embedding.pose import Misalignment
@@ -54,6 +58,23 @@ class Teaching(BaseModel):
         return self
 
 
+class StyleChange(BaseModel):
+    """The network with another activation everywhere, or with or without squeeze-and-excitation everywhere.
+
+    For ablations: what trains so is no network of the registry.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    activation: Activation | None = None
+    squeeze: bool | None = None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What is changed."""
+        return self.model_dump(exclude_none=True)
+
+
 class FaceRecipe(BaseModel):
     """The settings of one run of a face network; unknown names and impossible values are refused."""
 
@@ -62,6 +83,7 @@ class FaceRecipe(BaseModel):
     name: str
     summary: str
     network: str
+    style: StyleChange = StyleChange()
     dimension: PositiveInt = 512
     start: Literal["scratch", "watcher"] = "scratch"
     """``watcher``: the weights of the deployed network that watches, thinned to fit (``head_start.py``)."""
@@ -77,6 +99,26 @@ class FaceRecipe(BaseModel):
     held_out: float = Field(default=0.1, gt=0, lt=1)
     """Share of the training people kept for the figures of each epoch; none of their pictures is learnt from."""
     schedule: Schedule
+
+    @property
+    def network_name(self) -> str:
+        """As tables and cards call it: the registry's name, and what is changed of it."""
+        changes = [f"{name}={value}" for name, value in self.style.said.items()]
+        return " ".join([self.network, *changes])
+
+    def untrained(self) -> FaceNetwork:
+        """The network, at its initial weights.
+
+        Raises:
+            ConfigurationError: there is no such network, or a changed one is adaptive.
+
+        """
+        network = cast(FaceNetwork, builder(FACE, self.network)(self.dimension))
+        if not self.style.said:
+            return network
+        if blocks(network):
+            raise ConfigurationError(f"{self.network} is adaptive: the style of its blocks cannot be changed.")
+        return FaceNetwork(network.layout, replace(network.style, **self.style.said), self.dimension)
 
     @model_validator(mode="after")
     def _something_is_learnt(self) -> FaceRecipe:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -16,7 +16,6 @@ from ostiary.data.identities import Identity, IdentityIndex, Portrait
 from ostiary.data.pictures import PictureStore
 from ostiary.errors import DataIndexError, InputError
 from ostiary.networks.face_network import FaceNetwork
-from ostiary.networks.registry import FACE, builder
 from ostiary.reports.provenance import commit
 from ostiary.training.allocator import keep_freed_memory
 from ostiary.training.checkpoint import load_tensors, save_tensors
@@ -88,7 +87,7 @@ def train_face(
         keep_freed_memory()
     fabric.launch()
     torch.manual_seed(settings.seed)
-    network = cast(FaceNetwork, builder(FACE, recipe.network)(recipe.dimension))
+    network = recipe.untrained()
     portraits = training_portraits(recipe, index, pictures, settings.cache, progress)
     learnt, development = apart(recipe, portraits)
     faces = gather(recipe, learnt, settings.teachers)
@@ -139,7 +138,7 @@ def load_face_network(path: Path) -> TrainedFaceNetwork:
     """
     tensors, record = load_tensors(path)
     recipe = FaceRecipe.model_validate(record["recipe"])
-    network = cast(FaceNetwork, builder(FACE, recipe.network)(recipe.dimension))
+    network = recipe.untrained()
     network.load_state_dict(tensors)
     return TrainedFaceNetwork(network.eval(), recipe, record)
 
