@@ -19,7 +19,9 @@ PICTURES = 64
 """Of those for calibration, evenly; a mean over all places of their maps needs no more."""
 
 
-def correct_biases(small: onnx.ModelProto, model: onnx.ModelProto, calibration: NDArray[np.float32]) -> None:
+def correct_biases(
+    small: onnx.ModelProto, model: onnx.ModelProto, calibration: NDArray[np.float32]
+) -> dict[str, NDArray[np.float64]]:
     """Change the biases of an 8-bit model, in place, until its channels have the means of the model it came from.
 
     Args:
@@ -27,16 +29,22 @@ def correct_biases(small: onnx.ModelProto, model: onnx.ModelProto, calibration: 
         model: in floating point, with one input ``input``.
         calibration: its inputs float32 (N, 3, S, S).
 
+    Returns:
+        What was added, by the name of the bias in ``model``.
+
     """
     chosen = np.unique(np.linspace(0, len(calibration) - 1, PICTURES).astype(int))
     pictures = [calibration[place : place + 1] for place in chosen]
     quantised = {node.name: node for node in small.graph.node}
     layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm") and len(node.input) == 3]
     wanted = _means(model, [layer.output[0] for layer in layers], pictures)
+    added = {}
     for layer, mean in zip(layers, wanted, strict=True):
         node = quantised[layer.name]
         found = next(_means(small, [node.output[0]], pictures))
-        _add(small.graph, node.input[2], mean - found)
+        added[layer.input[2]] = mean - found
+        add_to_bias(small.graph, node.input[2], mean - found)
+    return added
 
 
 def _means(
@@ -55,7 +63,7 @@ def _means(
     return (total / len(pictures) for total in sums)
 
 
-def _add(graph: onnx.GraphProto, bias: str, amount: NDArray[np.float64]) -> None:
+def add_to_bias(graph: onnx.GraphProto, bias: str, amount: NDArray[np.float64]) -> None:
     """To a bias in floating point, or one in 32-bit steps behind a ``DequantizeLinear``."""
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     steps = next((node for node in graph.node if node.output[0] == bias), None)

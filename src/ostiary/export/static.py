@@ -1,6 +1,7 @@
 """Static quantisation of a model: 8-bit weights, a scale a channel, and unsigned 8-bit activations.
 
-Signed activations are slow on x86. The biases make up for what rounding does to the means.
+Signed activations are slow on x86. Before, channels are given like ranges; after, the biases make up for what
+rounding does to the means.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import onnx
 from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError
-from ostiary.export.bias_correction import correct_biases
+from ostiary.export.bias_correction import add_to_bias, correct_biases
+from ostiary.export.like_ranges import with_like_ranges
 
 
 def quantised(
@@ -31,6 +33,32 @@ def quantised(
         ConfigurationError: no calibration pictures.
 
     """
+    return _rounded(with_like_ranges(model, calibration), calibration, in_float)[0]
+
+
+def made_ready(
+    model: onnx.ModelProto, calibration: NDArray[np.float32], *, scaled: bool = True
+) -> onnx.ModelProto:
+    """The model still in floating point, for a quantiser of others that rounds as ours does.
+
+    Its channels have like ranges, where they may be ``scaled``, and its biases make up for what rounding will do.
+
+    Raises:
+        ConfigurationError: no calibration pictures.
+
+    """
+    ready = onnx.ModelProto()
+    ready.CopyFrom(with_like_ranges(model, calibration) if scaled else model)
+    stem = [node.name for node in ready.graph.node[:2]]
+    for bias, amount in _rounded(ready, calibration, stem)[1].items():
+        add_to_bias(ready.graph, bias, amount)
+    return ready
+
+
+def _rounded(
+    model: onnx.ModelProto, calibration: NDArray[np.float32], in_float: Sequence[str]
+) -> tuple[onnx.ModelProto, dict[str, NDArray[np.float64]]]:
+    """The 8-bit model, and what its biases were changed by, by name."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -50,9 +78,9 @@ def quantised(
             nodes_to_exclude=list(in_float),
         )
         small: onnx.ModelProto = onnx.load(output)
-        correct_biases(small, onnx.load(source), calibration)
+        added = correct_biases(small, onnx.load(source), calibration)
     small.producer_name, small.producer_version = "ostiary", ""
-    return small
+    return small, added
 
 
 class _Reader:

@@ -51,7 +51,7 @@ def write(job: Job, target: Path) -> list[Path]:
     """See :class:`ostiary.export.devices.runtime.Runtime`."""
     networks = job.networks
     if job.precision == "int8":
-        networks = {word: _enlivened(network) for word, network in networks.items()}
+        networks = {word: _enlivened(network) for word, network in job.made_ready().items()}
     writer = _Writer(half=job.precision == "fp16")
     content = writer.file(networks)
     if job.precision == "int8":

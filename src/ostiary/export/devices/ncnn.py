@@ -38,7 +38,7 @@ def asked_for(word: str) -> str:
 
 def write(job: Job, target: Path) -> list[Path]:
     """See :class:`ostiary.export.devices.runtime.Runtime`."""
-    (model,) = job.networks.values()
+    (model,) = (job.made_ready() if job.precision == "int8" else job.networks).values()
     graph, weights = _converted(model, half=job.precision == "fp16")
     if job.precision == "int8":
         graph, weights = quantised(graph, weights, job.pictures)

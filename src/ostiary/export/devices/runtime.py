@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from ostiary.export.static import made_ready
 from ostiary.runtime.container import WeightsRecord
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -42,6 +43,11 @@ class Job:
         """The calibration pictures, which whoever made an 8-bit job has given."""
         assert self.calibration is not None
         return self.calibration
+
+    def made_ready(self) -> dict[str, onnx.ModelProto]:
+        """The networks for a converter that rounds by itself; several keep the weights that they share."""
+        alone = len(self.networks) == 1
+        return {word: made_ready(network, self.pictures, scaled=alone) for word, network in self.networks.items()}
 
 
 class Runtime(Protocol):
