@@ -37,7 +37,7 @@ def test_the_door_of_the_command_has_a_dial_and_thresholds(
 ) -> None:
     # No face embedding comes with the package: what knows people is a fake.
     embedding = SimpleNamespace(metadata=SimpleNamespace(threshold=None))
-    monkeypatch.setattr("ostiary.serve.opening.EmbeddingMatcher", lambda *_, **__: fakes.ColourMatcher())
+    monkeypatch.setattr("ostiary.serve.opening.load_matcher", lambda *_, **__: fakes.ColourMatcher())
     monkeypatch.setattr("ostiary.serve.thresholds.open_embedding", lambda _: embedding)
     opening = Opening(vault=new_vault, key=RememberedKey(fakes.KEY), policy=Policy(), name="north")
     with opening() as door:

@@ -12,6 +12,7 @@ from ostiary.cli import (
     audit,
     bench,
     bench_face,
+    bench_personal,
     calibrate,
     check,
     compare,
@@ -26,6 +27,7 @@ from ostiary.cli import (
     export,
     export_device,
     export_face,
+    export_personal,
     gate,
     model,
     model_face,
@@ -93,11 +95,16 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         {
             "liveness": export.liveness,
             "face": export_face.face,
+            "personal": export_personal.personal,
+            "verifier": export_personal.verifier,
             "device": export_device.device,
             "golden": web.golden,
         },
     ),
-    "bench": ("Latency on this machine.", {"liveness": bench.liveness, "face": bench_face.face}),
+    "bench": (
+        "Latency on this machine.",
+        {"liveness": bench.liveness, "face": bench_face.face, "personal": bench_personal.personal},
+    ),
     "data": (
         "Pictures and their indexes: make, read, check, align.",
         {

@@ -99,6 +99,9 @@ class NetworkOptions(VaultOptions):
             show_default=False,
         ),
     ] = None
+    personal: Annotated[
+        bool, typer.Option("--personal", help="Recognise people by networks of their own, made when they enrol.")
+    ] = False
     liveness_weights: Annotated[
         str | None, typer.Option(help="Weights of the liveness network.", show_default=False)
     ] = None
@@ -124,6 +127,7 @@ class NetworkOptions(VaultOptions):
 
         return Stages.load(
             weights=self.weights,
+            personal=self.personal,
             liveness_weights=self.liveness_weights,
             configuration=self.configuration,
             budget_ms=self.budget_ms,

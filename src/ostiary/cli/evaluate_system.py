@@ -47,6 +47,9 @@ def system(
     face_weights: Annotated[
         str | None, typer.Option(help="Weights of the face embedding.", show_default=False)
     ] = None,
+    personal: Annotated[
+        bool, typer.Option("--personal", help="Recognise people by networks of their own, made when they enrol.")
+    ] = False,
     configuration: Word = None,
     enrolled: Annotated[int, typer.Option(help="Pictures that a person of an index is enrolled with.")] = 3,
     impostors: Annotated[
@@ -62,7 +65,8 @@ def system(
     from ostiary.data.pictures import open_pictures
     from ostiary.gate.calibration import Calibration
     from ostiary.gate.liveness_stage import LivenessStage
-    from ostiary.gate.matching import EmbeddingMatcher
+    from ostiary.gate.personal_matching import PersonalMatcher
+    from ostiary.gate.setup import load_matcher
     from ostiary.reports.system import evaluate_system
     from ostiary.reports.system_door import temporary_door
     from ostiary.reports.system_page import system_table
@@ -70,12 +74,14 @@ def system(
     listed, left_out = _trials(trials, index or [], split, enrolled)
     thresholds = Calibration.load(calibration) if calibration else None
     liveness = LivenessStage(weights, configuration=configuration, calibration=thresholds)
-    matcher = EmbeddingMatcher(face_weights, calibration=thresholds)
+    matcher = load_matcher(face_weights, personal=personal, calibration=thresholds)
     header = {
         "command": shlex.join(["ostiary", *sys.argv[1:]]),
         "door": {
             "configuration": liveness.configuration,
             "matcher": matcher.model[:12],
+            "templates": matcher.kind,
+            "generator": matcher.generator if isinstance(matcher, PersonalMatcher) else None,
             "calibration": calibration and calibration.name,
         },
     }

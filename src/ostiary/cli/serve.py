@@ -77,6 +77,7 @@ def serve(
         key=RememberedKey(options.key()),
         policy=options.policy(),
         weights=options.weights,
+        personal=options.personal,
         liveness_weights=options.liveness_weights,
         configuration=options.configuration,
         budget_ms=options.budget_ms,

@@ -1,7 +1,7 @@
 """Matching by networks of people's own: each template answers whether a crop shows its person.
 
-Such a template is generated from photos by a network that is not part of the runtime half. A gate with templates
-that were made elsewhere needs none; to enrol at the gate, hand over something that makes them.
+Such a template is generated from the embeddings of photos. That takes an embedder and a generator, at enrolment
+alone: a gate whose people were enrolled elsewhere needs neither.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ostiary.faces.crops import aligned_crop
 from ostiary.gate.calibration import Calibration, model_hashes
 from ostiary.gate.enrolments import TemplateKind
 from ostiary.gate.matching import Likenesses, Shot
+from ostiary.runtime.foreign import open_embedding
+from ostiary.runtime.generator import Generator
 from ostiary.runtime.personal import PersonalVerifier
 from ostiary.runtime.template import Template
 
@@ -29,24 +31,69 @@ class MakesTemplates(Protocol):
         """The template of one person, from one or more shots."""
 
 
+class PersonalEnrolment:
+    """Shots of one person to their template, by way of embeddings. Safe to share between threads.
+
+    Args:
+        weights: of the face embedding that the generator was made for: a file, a name, or None for the default.
+        generator: a generator's file, the name of a packaged one, or None for the default.
+        threads: CPU threads of either network.
+
+    Raises:
+        ConfigurationError: the generator was made for another file of weights.
+        WeightsError: weights cannot be used.
+
+    """
+
+    def __init__(
+        self, weights: Path | str | None = None, generator: Path | str | None = None, *, threads: int = 1
+    ) -> None:
+        self._embedder = open_embedding(weights, threads=threads)
+        self.generator = Generator(generator, threads=threads)
+        made_for, path = self.generator.metadata, self._embedder.path
+        if model_hashes(path, self._embedder.preprocess).model != made_for.backbone_sha256:
+            raise ConfigurationError(
+                f"{self.generator.path.name} makes networks of the embeddings of {made_for.backbone} "
+                f"({made_for.backbone_sha256[:12]}), and {path.name} is another file: name those weights, or "
+                "export a generator for these."
+            )
+
+    def __repr__(self) -> str:
+        return f"PersonalEnrolment({self.generator!r})"
+
+    def __call__(self, shots: Sequence[Shot]) -> Template:
+        """The template of the mean of the shots' embeddings.
+
+        Raises:
+            InputError: a face has no landmarks that could be aligned.
+            WeightsError: a network gives no numbers.
+
+        """
+        preprocess = self._embedder.preprocess
+        crops = np.stack([aligned_crop(shot.pixels, shot.face.landmarks, preprocess) for shot in shots])
+        return self.generator.template(self._embedder.embed(crops))
+
+
 class PersonalMatcher:
     """Asks each person's own network. Safe to share between threads if the generator is.
 
+    ``generator`` is what new templates call theirs, in hex; None where this is not known.
+
     Args:
         weights: a verifier's file, the name of a packaged one, or None for the default.
-        generate: makes templates at enrolment; None where people are enrolled elsewhere.
+        generate: makes templates at enrolment, as :class:`PersonalEnrolment`; None where people are enrolled
+            elsewhere.
         calibration: one threshold for everybody; None, or without one of matching, for that of each template.
         threads: CPU threads of the networks.
         keep: sessions kept, see :class:`ostiary.runtime.personal.PersonalVerifier`.
 
     Raises:
-        ConfigurationError: the calibration is of another model.
+        ConfigurationError: the calibration is of another model, or the generator of another verifier.
         WeightsError: the weights cannot be used.
 
     """
 
     kind: TemplateKind = "personal"
-    problems: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -62,6 +109,11 @@ class PersonalMatcher:
         self.model, self.preprocess_hash = hashes.model, hashes.preprocess
         fitting = calibration.for_models(matching=hashes) if calibration else None
         self._threshold = fitting.matching.value if fitting and fitting.matching else None
+        self.problems: tuple[str, ...] = ()
+        self.generator: str | None = None
+        if isinstance(generate, PersonalEnrolment):
+            self._check(generate.generator)
+            self.generator = generate.generator.metadata.generator
 
     def __repr__(self) -> str:
         return f"PersonalMatcher({self._verifier!r})"
@@ -99,6 +151,20 @@ class PersonalMatcher:
         read = [Template.from_bytes(template, "An enrolled template") for own in templates for template in own]
         owners = [index for index, own in enumerate(templates) for _ in own]
         return PersonalPeople(self._verifier, read, owners, len(templates), self._threshold)
+
+    def _check(self, generator: Generator) -> None:
+        """Refuse a generator of another verifier, and say if what it makes will know nobody."""
+        made, own = generator.metadata.architecture, self._verifier.metadata.architecture
+        if made != own:
+            raise ConfigurationError(
+                f"{generator.path.name} makes verifiers {made}, and {self._verifier.path.name} runs {own}: name "
+                "files of one verifier."
+            )
+        if generator.threshold is None and self._threshold is None:
+            self.problems = (
+                f"{generator.path.name} records no threshold for matching: whoever is enrolled with it will not "
+                "be recognised; export it again with people to choose one on.",
+            )
 
 
 class PersonalPeople:

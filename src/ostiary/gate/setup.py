@@ -17,6 +17,7 @@ from ostiary.gate.examination import FindsFaces
 from ostiary.gate.gate import Gate
 from ostiary.gate.liveness_stage import JudgesLiveness, LivenessStage
 from ostiary.gate.matching import EmbeddingMatcher, Matcher
+from ostiary.gate.personal_matching import PersonalEnrolment, PersonalMatcher
 from ostiary.gate.policy import Policy
 from ostiary.gate.vault import Vault
 
@@ -33,6 +34,7 @@ class Stages:
         cls,
         *,
         weights: str | None = None,
+        personal: bool = False,
         liveness_weights: str | None = None,
         configuration: str | None = None,
         budget_ms: float | None = None,
@@ -43,6 +45,8 @@ class Stages:
 
         Args:
             weights: of the face embedding; None for the default.
+            personal: people are recognised by networks of their own, made of that embedding by the default
+                generator.
             liveness_weights: None for the default.
             configuration: word of the liveness network.
             budget_ms: instead of a word: the milliseconds that a face may take.
@@ -50,12 +54,13 @@ class Stages:
             calibration: a file of ``ostiary calibrate``; None for the thresholds in the weights.
 
         Raises:
-            ConfigurationError: settings that exclude each other, or a calibration of other models.
+            ConfigurationError: settings that exclude each other, a calibration of other models, or a generator of
+                another embedding.
             WeightsError: weights cannot be used, or there are none.
 
         """
         site = None if calibration is None else Calibration.load(calibration)
-        matcher = EmbeddingMatcher(weights, calibration=site)
+        matcher = load_matcher(weights, personal=personal, calibration=site)
         liveness = LivenessStage(
             liveness_weights,
             configuration=configuration,
@@ -96,6 +101,15 @@ class Stages:
             detector=detector,
             door=door,
         )
+
+
+def load_matcher(
+    weights: str | None = None, *, personal: bool = False, calibration: Calibration | None = None
+) -> Matcher:
+    """What tells people apart. Arguments and errors as of :meth:`Stages.load`."""
+    if personal:
+        return PersonalMatcher(generate=PersonalEnrolment(weights), calibration=calibration)
+    return EmbeddingMatcher(weights, calibration=calibration)
 
 
 def open_log(path: Path | None, vault: Vault) -> AuditLog | None:

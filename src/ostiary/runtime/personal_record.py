@@ -1,4 +1,4 @@
-"""The records of the personal verifier: of a file that serves everybody, and of one that holds one person's."""
+"""The records of the personal verifier: of a file that serves everybody, of one person's, and of a generator."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from ostiary.runtime.container import WeightsRecord
+from ostiary.runtime.embedding_record import MatchThreshold
+from ostiary.runtime.template import Precision
 from ostiary.runtime.verifier_layers import ARCHITECTURES
 
 
 class VerifierRecord(WeightsRecord):
-    """What both kinds say: which verifier it is, its cost, and how a crop becomes its input.
+    """What all of them say: which verifier it is, its cost, and how a crop becomes its input.
 
     ``architecture_digest`` is that of :attr:`ostiary.runtime.verifier_layers.Architecture.digest`, in hex.
     """
@@ -55,3 +57,28 @@ class PersonMetadata(VerifierRecord):
     generator: str
     photos: int
     threshold: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+
+
+class GeneratorMetadata(VerifierRecord):
+    """Of a file that makes verifiers of embeddings; cost and crop are those of the verifiers.
+
+    ``form`` is that of the hypernetwork, ``dimension`` the numbers of an embedding. The embeddings must come from
+    the weights called ``backbone``, in the very file whose SHA-256 is ``backbone_sha256``. ``generator`` is what
+    its templates call it, in hex. ``threshold`` is a similarity on the verifiers' own scale, chosen with templates
+    kept as ``templates``; without one the verifiers answer, and nothing decides.
+    """
+
+    task: Literal["generator"] = "generator"
+    form: str
+    dimension: int = Field(ge=1)
+    backbone: str
+    backbone_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    generator: str = Field(pattern="^[0-9a-f]{32}$")
+    templates: Precision = "int8"
+    threshold: MatchThreshold | None = None
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> GeneratorMetadata:
+        if self.threshold is not None and not 0 < self.threshold.value <= 1:
+            raise ValueError("a threshold of 0 lets everybody in, and one above 1 nobody")
+        return self

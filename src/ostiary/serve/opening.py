@@ -14,8 +14,8 @@ from pathlib import Path
 from ostiary.errors import VaultError
 from ostiary.gate.keys import CallerKey, KeyRecord, KeySource
 from ostiary.gate.liveness_stage import LivenessStage
-from ostiary.gate.matching import EmbeddingMatcher
 from ostiary.gate.policy import Policy
+from ostiary.gate.setup import load_matcher
 from ostiary.gate.vault import Key, Vault
 from ostiary.serve.dial import Dial
 from ostiary.serve.door import Door
@@ -83,6 +83,7 @@ class Opening:
     key: RememberedKey = field(repr=False)
     policy: Policy
     weights: str | None = None
+    personal: bool = False
     liveness_weights: str | None = None
     configuration: str | None = None
     budget_ms: float | None = None
@@ -95,7 +96,7 @@ class Opening:
     def __call__(self) -> Iterator[Door]:
         """The door; networks and thresholds come before the vault, so that mistakes there are told first."""
         site = calibration_of(self.calibration)
-        matcher = EmbeddingMatcher(self.weights, calibration=site)
+        matcher = load_matcher(self.weights, personal=self.personal, calibration=site)
         stage = LivenessStage(
             self.liveness_weights,
             configuration=self.configuration,
@@ -104,6 +105,8 @@ class Opening:
             calibration=site,
         )
         dial = Dial.of(stage, self.liveness_weights, site)
-        known = Thresholds.load(site, weights=self.weights, liveness_weights=self.liveness_weights)
+        known = Thresholds.load(
+            site, weights=self.weights, personal=self.personal, liveness_weights=self.liveness_weights
+        )
         with Vault(self.vault, self.key) as vault:
             yield Door(vault, dial, matcher, self.policy, thresholds=known, log=self.log, name=self.name)

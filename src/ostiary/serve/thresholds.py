@@ -11,6 +11,7 @@ from ostiary.errors import ConfigurationError
 from ostiary.gate.calibration import Calibration, Operating, stored_operating
 from ostiary.runtime.embedding_record import MatchThreshold
 from ostiary.runtime.foreign import open_embedding, open_liveness
+from ostiary.runtime.generator import Generator
 from ostiary.runtime.liveness_record import Threshold
 
 Origin = Literal["calibration", "weights", "none"]
@@ -28,7 +29,12 @@ class Thresholds:
 
     @classmethod
     def load(
-        cls, calibration: Calibration | None, *, weights: str | None = None, liveness_weights: str | None = None
+        cls,
+        calibration: Calibration | None,
+        *,
+        weights: str | None = None,
+        personal: bool = False,
+        liveness_weights: str | None = None,
     ) -> Thresholds:
         """Those in use. Arguments as of :meth:`ostiary.gate.setup.Stages.load`.
 
@@ -43,7 +49,8 @@ class Thresholds:
             stored = {word: one for word, one in found if one is not None}
         own = None
         if calibration is None or calibration.matching is None:
-            own = _stored(open_embedding(weights).metadata.threshold)
+            matching = Generator().metadata if personal else open_embedding(weights).metadata
+            own = _stored(matching.threshold)
         of_site = calibration or Calibration()
         return cls(
             of_site.liveness or stored,
