@@ -40,7 +40,7 @@ def personal(
         str | None, typer.Option(help="Another start than the recipe's: static or noise.", show_default=False)
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="model.safetensors of a run with --form static.", show_default=False)
+        Path | None, typer.Option(help="model.safetensors of a run with --recipe personal_start.", show_default=False)
     ] = None,
     without: Annotated[
         list[str] | None,
@@ -62,7 +62,7 @@ def personal(
     """Train what makes a verifier of one embedding; resumes from OUT if it holds a checkpoint.
 
     Example: ostiary train personal --index train.csv --images crops.tar --backbone teachers/sface.npz
-    --form static --out runs/static
+    --recipe personal_start --out runs/static
     """
     from ostiary.cli.train_face import read_index
     from ostiary.data.identity_readers import open_faces

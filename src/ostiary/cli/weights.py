@@ -26,9 +26,10 @@ def list_weights(
         print(json_module.dumps(records, indent=1))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = ("name", "task", "version", "licence", "data", "megabytes")
+    columns = ("name", "task", "version", "megabytes", "licence", "data")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
     for record in records:
-        table.add_row(*(str(record[column]) for column in columns))
+        shown = {**record, "data": ", ".join(record["data"])}
+        table.add_row(*(str(shown[column]) for column in columns))
     out.print(table)

@@ -33,7 +33,12 @@ class Shelf:
     environment: str
 
 
-LIVENESS = Shelf("liveness", {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx"}, "pta_mobilenet_v2", "OSTIARY_WEIGHTS")
+LIVENESS = Shelf(
+    "liveness",
+    {"pta_mobilenet_v2": "pta_mobilenet_v2.onnx", "pta_mobilenet_v2_int8": "pta_mobilenet_v2_int8.onnx"},
+    "pta_mobilenet_v2",
+    "OSTIARY_WEIGHTS",
+)
 EMBEDDING = Shelf(
     "face embedding",
     {"slim_face": "slim_face.onnx", "slim_face_int8": "slim_face_int8.onnx"},

@@ -159,7 +159,7 @@ def _start(recipe: PersonalRecipe, path: Path | None) -> StaticVerifier | None:
     if path is None:
         raise InputError(
             f"The recipe {recipe.name!r} starts from a static network: train one with 'ostiary train personal "
-            "--form static' and name its model.safetensors with --start-from, or start from noise."
+            "--recipe personal_start' and name its model.safetensors with --start-from, or start from noise."
         )
     trained = load_personal(path)
     if trained.recipe.form != "static":

@@ -1,7 +1,7 @@
 """Our recipe for personal verifiers: a static network's layers for all, and a personal last layer.
 
 A start that sees faces, a head alone, neighbourhoods and less help from the backbone as the run goes on.
-``--form static`` trains the start, which is the rival as well.
+``personal_start`` trains the start, which is the rival as well.
 """
 
 from ostiary.training.augment import Augmentation
