@@ -40,7 +40,8 @@ def personal(
         str | None, typer.Option(help="Another start than the recipe's: static or noise.", show_default=False)
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="model.safetensors of a run with --recipe personal_start.", show_default=False)
+        Path | None,
+        typer.Option(help="model.safetensors of a run with --recipe personal_start.", show_default=False),
     ] = None,
     without: Annotated[
         list[str] | None,

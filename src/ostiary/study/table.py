@@ -173,13 +173,17 @@ def _rows(groups: Iterable[tuple[Done, str]], readings: _Readings, columns: dict
 
 
 def _means(done: Sequence[Done], readings: _Readings) -> Iterator[str]:
-    """Unweighted over the judged data sets: a large one is no better a stranger than a small one."""
+    """Unweighted over the judged data sets: a large one is no better a stranger than a small one.
+
+    Those that lack the attacks in question have no such rates.
+    """
     yield from ("", "## Mean over the judged data sets", "")
     yield "| arm | configuration | data sets | AUC | EER % | HTER % |"
     yield "|---|---|---|---|---|---|"
     for arm, groups in _by_arm(done).items():
         for word in groups[0].words:
-            each = [readings.values(group, word, name) for group in groups for name in group.datasets]
+            found = [readings.values(group, word, name) for group in groups for name in group.datasets]
+            each = [values for values in found if "auc" in values]
             means = {name: _mean([values[name] for values in each]) for name in ("auc", "eer", "acer_pooled")}
             cells = " | ".join(_shown(name, value) for name, value in means.items())
             yield f"| {arm} | {word} | {len(each)} | {cells} |"
