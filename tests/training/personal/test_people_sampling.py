@@ -24,11 +24,35 @@ def sampler(enrollable: Enrollable, seed: int = 0, **change: object) -> PeopleSa
 def test_people_are_distinct_and_nobody_is_probed_with_the_enrolment(enrollable: Enrollable, phase: Phase) -> None:
     drawing = sampler(enrollable)
     for step in range(20):
-        enrolled, probes = drawing.draw(step, 0, phase)
+        enrolled, probes, _ = drawing.draw(step, 0, phase)
         people = enrollable.people[enrolled]
         assert len(set(people)) == 4
         assert np.array_equal(enrollable.people[probes], np.repeat(people, 2))
         assert not set(enrolled) & set(probes)
+
+
+@pytest.mark.parametrize("hard", [0.0, 1.0])
+def test_anybodys_pictures_stand_for_themselves(enrollable: Enrollable, hard: float) -> None:
+    drawing = sampler(enrollable)
+    phase, met = Phase(until=1, anybody=1.0, hard=hard), set()
+    for step in range(40):
+        enrolled, probes, alone = drawing.draw(step, 0, phase)
+        assert alone
+        assert len(set(enrolled)) == 4
+        assert np.array_equal(probes, np.repeat(enrolled, 2))
+        met |= set(enrolled.tolist())
+    assert len(met) > PEOPLE * PICTURES / 2
+    share = np.mean([drawing.draw(step, 0, Phase(until=1, anybody=0.5)).alone for step in range(200)])
+    assert 0.4 < share < 0.6
+
+
+def test_anybodys_neighbourhood_is_more_alike_than_chance(enrollable: Enrollable) -> None:
+    def likeness(hard: float) -> float:
+        phase, drawing = Phase(until=1, anybody=1.0, hard=hard), sampler(enrollable, noise=0.0)
+        shown = [enrollable.embeddings[drawing.draw(step, 0, phase).enrolled] for step in range(40)]
+        return float(np.mean([(one @ one.T)[np.triu_indices(4, 1)].mean() for one in shown]))
+
+    assert likeness(1.0) > likeness(0.0) + 0.3
 
 
 def test_the_seed_and_the_step_decide_alone(enrollable: Enrollable) -> None:

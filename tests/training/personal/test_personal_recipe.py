@@ -66,7 +66,7 @@ def test_a_change_of_form_architecture_and_length() -> None:
         ({"form": "film"}, "no form 'film'; choose one of: direct"),
         ({"start": "zeros"}, "no start 'zeros'"),
         ({"architecture": "f32"}, "no verifier 'f32'"),
-        ({"without": ["kcs"]}, "no part 'kcs'; choose one of: hard"),
+        ({"without": ["kcs"]}, "no part 'kcs'; choose one of: anybody, hard"),
     ],
 )
 def test_what_there_is_not_is_said(change: dict[str, object], message: str) -> None:

@@ -19,8 +19,9 @@ from ostiary.networks.verifier import verifier
 from ostiary.training.checkpoint import save_tensors
 from ostiary.training.personal.backbone import open_backbone
 from ostiary.training.personal.batches import Enrollable, PersonalShard, class_weights, personal_batches, sized
-from ostiary.training.personal.recipe import PersonalRecipe, changed
+from ostiary.training.personal.recipe import PersonalRecipe, Phase, Sampling, changed
 from ostiary.training.personal.run import load_personal, train_personal
+from ostiary.training.personal.sampling import PeopleSampler
 from ostiary.training.personal.task import (
     CENTRE,
     Judged,
@@ -152,6 +153,23 @@ def test_a_shard_holds_all_comparisons_of_its_people(enrollable: Enrollable) -> 
     assert shard.weights.mean().item() == pytest.approx(1)
     assert (shard.weights * shard.same).sum().item() == pytest.approx(16)
     assert (shard.distil.item(), one_shard(enrollable, step=6).distil.item()) == (1.0, 0.5)
+
+
+def test_pictures_that_stand_for_themselves_are_believed_of_themselves(enrollable: Enrollable) -> None:
+    """Others of one person are nobody's impostors, whatever the embeddings say."""
+    phase = Phase(until=1, anybody=1.0, hard=1.0)
+    recipe = TINY.model_copy(update={"phases": (phase,), "sampling": Sampling(cluster=3, duplicates=0.5)})
+    for step in range(8):
+        shard = one_shard(enrollable, recipe, step=step)
+        enrolled, probes, _ = PeopleSampler(enrollable.people, enrollable.embeddings, recipe, 0).draw(
+            step, 0, phase
+        )
+        assert torch.equal(shard.same, torch.eye(4).repeat_interleave(2, 1))
+        for row, picture in enumerate(enrolled):
+            for column, probe in enumerate(probes):
+                likeness = float(enrollable.embeddings[picture] @ enrollable.embeddings[probe])
+                stranger = enrollable.people[picture] != enrollable.people[probe] and likeness < 0.5
+                assert shard.kept[row, column] == (picture == probe or stranger)
 
 
 def test_classes_weigh_as_they_are_told_to() -> None:

@@ -148,7 +148,7 @@ class _Shards(Dataset[PersonalShard]):
 
     def __getitem__(self, draw: ShardDraw) -> PersonalShard:
         learnt, recipe = self._learnt, self._recipe
-        enrolled, probes = draw.drawn
+        enrolled, probes, alone = draw.drawn
         phase = recipe.phase(draw.step)
         crops = [
             changed(
@@ -158,7 +158,10 @@ class _Shards(Dataset[PersonalShard]):
             )
             for place, picture in enumerate(probes.tolist())
         ]
-        same = (learnt.people[enrolled][:, None] == learnt.people[probes]).astype(np.float32)
+        own = enrolled[:, None] == probes
+        person = (learnt.people[enrolled][:, None] == learnt.people[probes]) & (learnt.people[probes] >= 0)
+        same = (own if alone else person).astype(np.float32)
+        cosines = learnt.embeddings[enrolled] @ learnt.embeddings[probes].T
         inputs = recipe.shape.preprocess.normalise(sized(np.stack(crops), recipe.shape.size))
         parts = (
             learnt.embeddings[enrolled],
@@ -166,11 +169,17 @@ class _Shards(Dataset[PersonalShard]):
             inputs,
             same,
             class_weights(same, phase.positive),
-            self._believed(learnt.embeddings[enrolled] @ learnt.embeddings[probes].T, same > 0),
+            self._itself(cosines, own, person) if alone else self._believed(cosines, same > 0),
             np.array([phase.distil], np.float32),
             np.array([phase.penalty], np.float32),
         )
         return PersonalShard(*map(torch.from_numpy, parts))
+
+    def _itself(
+        self, cosines: NDArray[np.float32], own: NDArray[np.bool_], person: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """A picture is known to be of its own person, and of nobody else who is not much like that person."""
+        return (own | (~person & (cosines < self._recipe.sampling.duplicates))).astype(np.float32)
 
     def _believed(self, cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> NDArray[np.float32]:
         guards = self._recipe.sampling

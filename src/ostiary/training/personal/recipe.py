@@ -33,7 +33,9 @@ It is the rival of equal cost, and the start from which a generator learns best.
 class Phase(BaseModel):
     """One stretch of the run, up to the share ``until`` of its steps.
 
-    ``hard`` is the share of batches that are one neighbourhood of people (K-means Centered Sampling);
+    ``anybody`` is the share of batches in which every picture stands for itself, also of people who have no
+    other: it enrols, and is probed with as it was changed. ``hard`` is the share, of these and of the others, that
+    are one neighbourhood (of people: K-means Centered Sampling);
     ``positive`` what all mated comparisons of a batch weigh together, over what all others do; ``distil`` the
     weight of the cross entropy with what the backbone thinks, ``penalty`` that of the norm penalty.
     """
@@ -41,6 +43,7 @@ class Phase(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     until: float = Field(gt=0, le=1)
+    anybody: float = Field(default=0.0, ge=0, le=1)
     hard: float = Field(default=0.0, ge=0, le=1)
     positive: float = Field(default=1.0, gt=0)
     distil: float = Field(default=0.0, ge=0)
@@ -234,6 +237,7 @@ def _schedule(phases: Phases) -> Phases:
 
 
 PARTS: dict[str, Callable[[Phases], Phases]] = {
+    "anybody": _each(anybody=0.0),
     "hard": _each(hard=0.0),
     "early_hard": _early,
     "patience": _patience,
@@ -244,6 +248,7 @@ PARTS: dict[str, Callable[[Phases], Phases]] = {
 }
 """What a run can be made without, to see what it is worth.
 
-Without ``hard`` there are no neighbourhoods, without ``early_hard`` only in the last phase, without ``patience``
-from the first step on. Without ``schedule`` one phase has the means of all. ``weights``: classes stay balanced.
+Without ``anybody`` only people with several pictures are met. Without ``hard`` there are no neighbourhoods,
+without ``early_hard`` only in the last phase, without ``patience`` from the first step on. Without ``schedule``
+one phase has the means of all. ``weights``: classes stay balanced.
 """

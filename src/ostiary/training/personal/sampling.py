@@ -21,10 +21,14 @@ ROUNDS = 20
 
 
 class Drawn(NamedTuple):
-    """Pictures of a shard: one enrolment a person (P,), and probes (P * Q,), Q in a row of each."""
+    """Pictures of a shard: one enrolment a person (P,), and probes (P * Q,), Q in a row of each.
+
+    ``alone``: every picture stands for itself, and is its own probe.
+    """
 
     enrolled: NDArray[np.int64]
     probes: NDArray[np.int64]
+    alone: bool = False
 
 
 class Suspects(NamedTuple):
@@ -63,12 +67,18 @@ class PeopleSampler:
                 f"meet in a batch of the recipe {recipe.name!r}: give more people, or a recipe of a smaller batch."
             )
         self.means = mean_embeddings(self._pictures, embeddings)
+        self._embeddings = embeddings
         self._count, self._sampling, self._seed = recipe.people, recipe.sampling, seed
         self._round = -1
 
     def draw(self, step: int, shard: int, phase: Phase) -> Drawn:
-        """The pictures of one shard; people are distinct, and no probe is its person's enrolment."""
+        """The pictures of one shard; people are distinct, and no probe is its person's enrolment.
+
+        Unless pictures stand for themselves (``Phase.anybody``).
+        """
         rng = np.random.default_rng([self._seed, step, shard])
+        if phase.anybody and rng.random() < phase.anybody:
+            return self._anybody(rng, phase.hard)
         if rng.random() < phase.hard:
             chosen = self._neighbourhood(step, rng)
         else:
@@ -92,6 +102,17 @@ class PeopleSampler:
             < self._sampling.mislabels * (len(pictures) - 1)
         ]
         return Suspects(duplicates, strange)
+
+    def _anybody(self, rng: np.random.Generator, hard: float) -> Drawn:
+        """Pictures of whomever; a neighbourhood is that of one of them."""
+        if rng.random() < hard:
+            centre = self._embeddings[rng.integers(len(self._embeddings))]
+            noise = rng.uniform(0, self._sampling.noise, len(self._embeddings))
+            apart = noise - 2 * self._embeddings @ centre  # squared distances, less a constant
+            chosen = np.argpartition(apart, self._count)[: self._count].astype(np.int64)
+        else:
+            chosen = rng.choice(len(self._embeddings), self._count, replace=False)
+        return Drawn(chosen, np.repeat(chosen, self._sampling.pictures), alone=True)
 
     def _neighbourhood(self, step: int, rng: np.random.Generator) -> NDArray[np.int64]:
         turn = step // self._sampling.reclustered

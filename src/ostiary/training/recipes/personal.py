@@ -20,9 +20,9 @@ RECIPE = PersonalRecipe(
     ),
     misalignment=Misalignment(turn=4, zoom=1.04, shift=4),
     phases=(
-        Phase(until=0.3, hard=0.0, positive=1.0, distil=1.0),
-        Phase(until=0.65, hard=0.5, positive=0.5, distil=0.6),
-        Phase(until=1.0, hard=0.75, positive=0.5, distil=0.4),
+        Phase(until=0.3, anybody=0.5, hard=0.0, positive=1.0, distil=1.0),
+        Phase(until=0.65, anybody=0.5, hard=0.5, positive=0.5, distil=0.6),
+        Phase(until=1.0, anybody=0.5, hard=0.75, positive=0.5, distil=0.4),
     ),
     steps_per_epoch=500,
     schedule=Schedule(
