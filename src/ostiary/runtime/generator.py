@@ -20,7 +20,9 @@ from ostiary.runtime.reissue import reissued
 from ostiary.runtime.session import make_session
 from ostiary.runtime.template import Precision, Template
 
-GENERATOR = Shelf("personal generator", {}, None, "OSTIARY_GENERATOR")
+GENERATOR = Shelf(
+    "personal generator", {"personal_f112": "personal_f112.onnx"}, "personal_f112", "OSTIARY_GENERATOR"
+)
 
 
 class Generator:
