@@ -33,6 +33,7 @@ def quantised(
         ConfigurationError: no calibration pictures.
 
     """
+    _check(calibration)
     return _rounded(with_like_ranges(model, calibration), calibration, in_float)[0]
 
 
@@ -47,12 +48,18 @@ def made_ready(
         ConfigurationError: no calibration pictures.
 
     """
+    _check(calibration)
     ready = onnx.ModelProto()
     ready.CopyFrom(with_like_ranges(model, calibration) if scaled else model)
     stem = [node.name for node in ready.graph.node[:2]]
     for bias, amount in _rounded(ready, calibration, stem)[1].items():
         add_to_bias(ready.graph, bias, amount)
     return ready
+
+
+def _check(calibration: NDArray[np.float32]) -> None:
+    if len(calibration) == 0:
+        raise ConfigurationError("there are no pictures to calibrate on: give an index with faces.")
 
 
 def _rounded(
@@ -62,8 +69,6 @@ def _rounded(
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    if len(calibration) == 0:
-        raise ConfigurationError("there are no pictures to calibrate on: give an index with faces.")
     with tempfile.TemporaryDirectory() as folder:
         source, output = f"{folder}/plain.onnx", f"{folder}/int8.onnx"
         quant_pre_process(model, source, skip_optimization=True, skip_symbolic_shape=True)
