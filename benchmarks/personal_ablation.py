@@ -25,7 +25,7 @@ from ostiary.training.personal.batches import Enrollable
 from ostiary.training.personal.run import TrainedPersonal, load_personal
 from ostiary.training.personal.sampling import pictures_of
 from ostiary.training.personal.task import held_comparisons
-from personal_shots import RATES, by_cosine, by_networks, comparisons, rates, shown_rate
+from personal_shots import RATES, by_cosine, by_networks, comparisons, rate_cells, rates
 
 BACKBONE = "the backbone's cosine"
 
@@ -78,12 +78,8 @@ def page(found: dict[str, Any], models: dict[str, TrainedPersonal], steps: dict[
     head = ["run", "form", "steps", *(cell for name in RATES.values() for cell in (name, f"less that of {first}"))]
     rows = []
     for name, by_rate in found.items():
-        cells = [name, models[name].recipe.form if name in models else "-", str(steps.get(name, "-"))]
-        for rate in RATES:
-            one = by_rate[rate]
-            cells.append(shown_rate(one["value"], one["interval"]))
-            cells.append(shown_rate(one["difference"], one["difference_interval"]) if "difference" in one else "-")
-        rows.append(cells)
+        form = models[name].recipe.form if name in models else "-"
+        rows.append([name, form, str(steps.get(name, "-")), *rate_cells(by_rate)])
     return table(head, rows)
 
 

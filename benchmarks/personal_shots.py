@@ -209,15 +209,16 @@ def page(found: Mapping[str, Any], system: str) -> str:
     """The rates of one system as Markdown."""
     first = next(iter(found))
     head = [system, *(cell for name in RATES.values() for cell in (name, f"less that of '{first}'"))]
-    rows = []
-    for name, by_rate in found.items():
-        cells = [name]
-        for rate in RATES:
-            one = by_rate[rate]
-            cells.append(shown_rate(one["value"], one["interval"]))
-            cells.append(shown_rate(one["difference"], one["difference_interval"]) if "difference" in one else "-")
-        rows.append(cells)
-    return table(head, rows)
+    return table(head, [[name, *rate_cells(by_rate)] for name, by_rate in found.items()])
+
+
+def rate_cells(by_rate: Mapping[str, Any]) -> list[str]:
+    """Each rate, and what it is less that of the first row."""
+    cells = []
+    for one in (by_rate[rate] for rate in RATES):
+        cells.append(shown_rate(one["value"], one["interval"]))
+        cells.append(shown_rate(one["difference"], one["difference_interval"]) if "difference" in one else "-")
+    return cells
 
 
 def shown_rate(value: float, interval: Sequence[float]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ostiary.errors import ConfigurationError
-from ostiary.reports.folder import replacing
+from ostiary.reports.folder import replace_file, replacing
 
 
 def test_files_appear_together_and_old_plots_go(tmp_path: Path) -> None:
@@ -40,3 +40,16 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
         (folder / "report.json").touch()
     with pytest.raises(ConfigurationError, match="cannot be written"), replacing(tmp_path / "out" / "deeper"):
         pass
+
+
+def test_a_file_is_replaced_whole_or_stays(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    replace_file(path, "old")
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    with pytest.raises(ConfigurationError, match=r"report\.json cannot be written \(No such file"):
+        replace_file(tmp_path / "absent" / "report.json", "x")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(ConfigurationError, match="taken cannot be written"):
+        replace_file(tmp_path / "taken", "x")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["report.json", "taken"]

@@ -44,6 +44,8 @@ def face(
 
     Example: ostiary bench face --network seesaw_shuffle --peer sface.onnx --out results/face_latency.json
     """
+    from ostiary.reports.folder import replace_file
+
     try:
         from ostiary.export.face_latency import measure_faces
         from ostiary.export.face_latency_page import table
@@ -57,5 +59,5 @@ def face(
             rounds=rounds, seed=seed, progress=report_progress,
         )  # fmt: skip
     if out is not None:
-        out.write_text(json_module.dumps(report, indent=1) + "\n")
+        replace_file(out, json_module.dumps(report, indent=1) + "\n")
     print(json_module.dumps(report, indent=1) if json else table(report))

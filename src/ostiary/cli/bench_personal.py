@@ -47,6 +47,7 @@ def personal(
     Example: ostiary bench personal --model runs/head/model.safetensors --out personal_latency.json
     """
     from ostiary.errors import ConfigurationError
+    from ostiary.reports.folder import replace_file
 
     try:
         from ostiary.export.face_subjects import aligned_picture
@@ -76,5 +77,5 @@ def personal(
         crop=None if picture is None else aligned_picture(picture), rounds=rounds, seed=seed,
     )  # fmt: skip
     if out is not None:
-        out.write_text(json_module.dumps(report, indent=1) + "\n")
+        replace_file(out, json_module.dumps(report, indent=1) + "\n")
     print(json_module.dumps(report, indent=1) if json else table(report))

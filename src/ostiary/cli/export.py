@@ -41,6 +41,7 @@ def liveness(
 
     from ostiary.data.index import Index
     from ostiary.data.pictures import open_pictures
+    from ostiary.reports.folder import replace_file
 
     try:
         from ostiary.export.release import Terms, release_liveness
@@ -56,5 +57,5 @@ def liveness(
             progress=report,
         )  # fmt: skip
     if record is not None:
-        record.write_text(json.dumps(released.record, indent=1) + "\n")
+        replace_file(record, json.dumps(released.record, indent=1) + "\n")
     err.print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)

@@ -60,10 +60,11 @@ def face(
     """
     import json
 
+    from ostiary.cli.train_face import read_index
     from ostiary.data.pictures import open_pictures
+    from ostiary.reports.folder import replace_file
 
     try:
-        from ostiary.data.identities import IdentityIndex
         from ostiary.export.face_release import read_crops, release_face
         from ostiary.export.release import Terms
         from ostiary.training.embedding.run import load_face_network
@@ -74,7 +75,7 @@ def face(
     trained = load_face_network(model)
     people = None
     if index and images:
-        people = IdentityIndex.concatenate(IdentityIndex.read_csv(path) for path in index), open_pictures(images)
+        people = read_index(index), open_pictures(images)
     crops = None if calibration is None else read_crops(calibration, trained.recipe.preprocess.size)
     terms = Terms(name or trained.recipe.network, version, licence, notes)
     with progress() as report:
@@ -83,7 +84,7 @@ def face(
             calibration=crops, word=word, fmr=fmr, flip=flip, progress=report,
         )  # fmt: skip
     if record is not None:
-        record.write_text(json.dumps(released.record, indent=1) + "\n")
+        replace_file(record, json.dumps(released.record, indent=1) + "\n")
     written = f"wrote {out} ({released.record['bytes'] / 1e6:.2f} MB, {released.record['form']})"
     err.print(written, highlight=False, soft_wrap=True)
     if released.record["threshold"] is None:

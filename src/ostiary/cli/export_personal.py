@@ -65,10 +65,11 @@ def personal(
     """
     import json
 
+    from ostiary.cli.train_face import read_index
     from ostiary.data.pictures import open_pictures
+    from ostiary.reports.folder import replace_file
 
     try:
-        from ostiary.data.identities import IdentityIndex
         from ostiary.export.personal_release import release_personal
         from ostiary.export.release import Terms
         from ostiary.runtime.foreign import open_embedding
@@ -80,7 +81,7 @@ def personal(
     trained = load_personal(model)
     people = None
     if index and images:
-        people = IdentityIndex.concatenate(IdentityIndex.read_csv(path) for path in index), open_pictures(images)
+        people = read_index(index), open_pictures(images)
     terms = Terms(name or f"{trained.recipe.form}_{trained.recipe.architecture}", version, licence, notes)
     with progress() as report:
         released = release_personal(
@@ -88,7 +89,7 @@ def personal(
             cache=cache or model.parent / "cache", fmr=fmr, progress=report,
         )  # fmt: skip
     if record is not None:
-        record.write_text(json.dumps(released.record, indent=1) + "\n")
+        replace_file(record, json.dumps(released.record, indent=1) + "\n")
     err.print(f"wrote {out} ({released.record['bytes'] / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
     if released.record["note"] is not None:
         err.print(released.record["note"], highlight=False, soft_wrap=True)

@@ -157,9 +157,9 @@ def _run(work: Work, results: Path, arms: Collection[str] | None) -> None:
 
 
 def _write(text: str, out_file: Path | None) -> None:
+    from ostiary.reports.folder import replace_file
+
     if out_file is None:
         out.print(text, markup=False, highlight=False, soft_wrap=True)
         return
-    partial = out_file.with_name(f"{out_file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(out_file)
+    replace_file(out_file, text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from ostiary.export.static import quantised
 from ostiary.export.verify import BLOCKED_DOMAIN, operators, uses_blocked_layout
 from ostiary.faces.preprocess import Preprocess
 from ostiary.networks.face_network import FaceNetwork
+from ostiary.reports.folder import replace_file
 from ostiary.runtime.crops import check_crops
 from ostiary.runtime.session import make_session
 
@@ -96,7 +96,7 @@ def export_face(
     )
     if target == "cpu-fp32":
         _check_floats(content, difference, form)
-    _write(path, content)
+    replace_file(path, content)
     log.info("%s: %d bytes, %s, largest difference from torch %.2g", path, len(content), form, difference)
     return ExportedFace(path, form, difference, cosine)
 
@@ -174,15 +174,3 @@ def _check_floats(content: bytes, difference: float, form: Form) -> None:
             f"the export would be slow: {slow} convolutions of the form {form} are outside the blocked layout; "
             "nothing was written."
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file.") from None
-    finally:
-        partial.unlink(missing_ok=True)

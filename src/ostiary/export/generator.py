@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ostiary.errors import ConfigurationError, WeightsError
 from ostiary.export.card import model_of
 from ostiary.export.graph import Scope
-from ostiary.export.personal import TOLERANCE, VerifierCard, _written
+from ostiary.export.personal import TOLERANCE, VerifierCard, write_sealed
 from ostiary.networks.hypernetwork import Generated, Hypernetwork
 from ostiary.networks.verifier import Layers
 from ostiary.runtime.embedding_record import MatchThreshold
@@ -73,7 +73,7 @@ def export_generator(network: Hypernetwork, path: Path, card: GeneratorCard) -> 
     network.eval()
     model = by_embedding(network)
     _check(model, network)
-    return _written(path, model, card.metadata(network))
+    return write_sealed(path, model, card.metadata(network))
 
 
 def by_embedding(network: Hypernetwork) -> onnx.ModelProto:

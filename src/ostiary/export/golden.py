@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostiary.embedder import Embedder
-from ostiary.errors import ConfigurationError, InputError, MissingExtraError
+from ostiary.errors import InputError, MissingExtraError
 from ostiary.export.golden_pictures import Case, Picture, bounded, filling, variations
 from ostiary.export.golden_rules import TO_LIVE, packed, rules
 from ostiary.faces.crops import aligned_crop, loose_crop
@@ -35,6 +35,7 @@ from ostiary.gate.liveness_stage import Measured
 from ostiary.gate.outcomes import decide
 from ostiary.gate.policy import Policy
 from ostiary.images import read_image
+from ostiary.reports.folder import replace_file
 from ostiary.runtime.embedding import similarity
 from ostiary.runtime.liveness import LivenessModel
 from ostiary.runtime.packaged import FOLDER
@@ -108,12 +109,7 @@ def write_golden(out: Path, vectors: dict[str, Any]) -> None:
         ConfigurationError: the file cannot be written.
 
     """
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_text(json.dumps(vectors, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        raise ConfigurationError(f"{out} cannot be written ({error.strerror}); name a place that can.") from None
+    replace_file(out, json.dumps(vectors, allow_nan=False) + "\n")
 
 
 def _cases(

@@ -19,6 +19,7 @@ from ostiary.export.tables import Statistics, affine_layers
 from ostiary.export.trunk import Trunk, has_trunk
 from ostiary.export.verify import check_export
 from ostiary.faces.preprocess import Preprocess
+from ostiary.reports.folder import replace_file
 from ostiary.runtime.liveness_record import TrunkRecord
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def export_liveness(
     metadata = metadata.model_copy(update={"trunk": _trunk_record(net, card.preprocess)})
     content = sealed(model, metadata)
     difference = check_export(content, net, _samples(card, crops), statistics)
-    path.write_bytes(content)
+    replace_file(path, content)
     log.info("%s: %d bytes, largest difference from torch %.2g", path, len(content), difference)
     return path
 

@@ -9,7 +9,6 @@ One person's file has ordinary convolutions, for whatever can read ONNX.
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from ostiary.errors import ConfigurationError, WeightsError
 from ostiary.export.card import Origin, model_of, sealed
 from ostiary.export.graph import Scope
 from ostiary.networks.verifier import verifier
+from ostiary.reports.folder import replace_file
 from ostiary.runtime.container import WeightsRecord
 from ostiary.runtime.personal_record import PersonMetadata, VerifierMetadata
 from ostiary.runtime.session import make_session
@@ -75,7 +75,7 @@ def export_verifier(path: Path, card: VerifierCard, theta: Literal["input", "pla
         found = np.stack([_run(with_place(architecture, row), {"input": samples}) for row in thetas])
     _check(found, samples, thetas, architecture)
     metadata = VerifierMetadata(**card.recorded(), theta=theta)
-    return _written(path, model, metadata)
+    return write_sealed(path, model, metadata)
 
 
 def export_person(template: Template, path: Path, card: VerifierCard) -> Path:
@@ -103,7 +103,7 @@ def export_person(template: Template, path: Path, card: VerifierCard) -> Path:
         photos=template.photos,
         threshold=template.threshold,
     )
-    return _written(path, model, metadata)
+    return write_sealed(path, model, metadata)
 
 
 def by_input(architecture: Architecture) -> onnx.ModelProto:
@@ -209,15 +209,14 @@ def _check(
         )
 
 
-def _written(path: Path, model: onnx.ModelProto, metadata: WeightsRecord) -> Path:
+def write_sealed(path: Path, model: onnx.ModelProto, metadata: WeightsRecord) -> Path:
+    """Write a model with its record and its hash; returns the path.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+
+    """
     content = sealed(model, metadata)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file.") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    replace_file(path, content)
     log.info("%s: %d bytes", path, len(content))
     return path

@@ -19,6 +19,7 @@ from ostiary.export.onnx import liveness_model
 from ostiary.export.static import quantised
 from ostiary.export.tables import Statistics
 from ostiary.faces.preprocess import Preprocess
+from ostiary.reports.folder import replace_file
 
 
 def export_int8(
@@ -50,7 +51,7 @@ def export_int8(
     if statistics is not None:
         apply_statistics(net, dict(statistics[word]))
     model = int8_model(specialise(net, word), card.preprocess, calibration)
-    path.write_bytes(sealed(model, metadata))
+    replace_file(path, sealed(model, metadata))
     return path
 
 

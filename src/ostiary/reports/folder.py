@@ -1,4 +1,4 @@
-"""A folder of results appears whole, or not at all."""
+"""A folder of results, or a file, appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ def replacing(out: Path, stale: tuple[str, ...] = ()) -> Iterator[Path]:
         _move(work, out, stale)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def replace_file(path: Path, content: bytes | str) -> None:
+    """Write a file; what stood there before stays if it cannot be written.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content if isinstance(content, bytes) else content.encode())
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file.") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _move(work: Path, out: Path, stale: tuple[str, ...]) -> None:

@@ -75,7 +75,7 @@ def open(files: Sequence[Path], word: str) -> Run:  # noqa: A001  the protocol's
 
 
 def _exported(model: onnx.ModelProto, job: Job) -> Any:
-    fixed = with_batch(_halved_clips(model) if job.precision == "int8" else model)
+    fixed = with_batch(_clips_in_two(model) if job.precision == "int8" else model)
     example = (torch.zeros([axis.dim_value for axis in fixed.graph.input[0].type.tensor_type.shape.dim]),)
     network: nn.Module = TorchGraph(fixed).eval()
     if job.precision == "int8":
@@ -83,25 +83,25 @@ def _exported(model: onnx.ModelProto, job: Job) -> Any:
     return torch.export.export(network, example)
 
 
-def _halved_clips(model: onnx.ModelProto) -> onnx.ModelProto:
+def _clips_in_two(model: onnx.ModelProto) -> onnx.ModelProto:
     """Each ReLU6 as a ReLU and a bound, which computes the same.
 
     The quantiser joins a convolution with a ReLU but with no ReLU6: there it spends half of the 8 bits on negative
     numbers that nothing reads.
     """
-    halved = onnx.ModelProto()
-    halved.CopyFrom(model)
-    bounds = {tensor.name: numpy_helper.to_array(tensor) for tensor in halved.graph.initializer}
+    parted = onnx.ModelProto()
+    parted.CopyFrom(model)
+    bounds = {tensor.name: numpy_helper.to_array(tensor) for tensor in parted.graph.initializer}
     nodes = []
-    for node in halved.graph.node:
+    for node in parted.graph.node:
         if node.op_type == "Clip" and bounds[node.input[1]] == 0:
             rectified = f"{node.output[0]}.rectified"
             nodes.append(helper.make_node("Relu", [node.input[0]], [rectified]))
             node.input[0] = rectified
         nodes.append(node)
-    del halved.graph.node[:]
-    halved.graph.node.extend(nodes)
-    return halved
+    del parted.graph.node[:]
+    parted.graph.node.extend(nodes)
+    return parted
 
 
 def _quantised(network: Any, pictures: NDArray[np.float32]) -> nn.Module:
