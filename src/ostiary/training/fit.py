@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ostiary.errors import ConfigurationError
 from ostiary.training.checkpoint import Checkpoints, load_tensors, pack, save_tensors, unpack
 from ostiary.training.journal import Journal
+from ostiary.training.layout import memory_format
 from ostiary.training.schedule import Schedule
 
 Shard = TypeVar("Shard")
@@ -57,6 +58,7 @@ class Task(Protocol, Generic[Shard]):
 
 def make_fabric(*, processes: int = 1, accelerator: str = "auto", precision: str = "32-true") -> Fabric:
     """Fabric for one process, or for many by ``torchrun`` (``processes``: of all machines together)."""
+    torch.backends.cudnn.benchmark = True  # a run's batches are all of one shape
     # Branches that a step's word leaves out get no gradient: the reducer must look for them.
     strategy: Any = DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto"
     here = min(processes, int(os.environ.get("LOCAL_WORLD_SIZE", processes)))  # which torchrun sets
@@ -89,8 +91,7 @@ def fit(
             "shards to a multiple of the number of processes."
         )
     out.mkdir(parents=True, exist_ok=True)
-    # Channels last: 1.5 times faster on a CPU.
-    network: nn.Module = task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: nn.Module = task.network.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
     optimiser = schedule.make_optimiser(network)
     average = _average_of(network, schedule.average)
     local = frozenset(getattr(network, "local_names", ()))

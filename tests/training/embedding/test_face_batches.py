@@ -42,7 +42,7 @@ def portraits(people: Path, index: IdentityIndex, tmp_path: Path) -> Portraits:
 def run(
     recipe: FaceRecipe, faces: Faces, steps: range, shards: range = range(2), seed: int = 3
 ) -> list[list[FaceShard]]:
-    return list(face_batches(recipe, faces, seed=seed, steps_per_epoch=6, steps=steps, shards=shards, workers=0))
+    return list(face_batches(recipe, faces, seed=seed, steps=steps, shards=shards, workers=0))
 
 
 def untaught(portraits: Portraits) -> Faces:

@@ -59,7 +59,9 @@ def runs(people: Path, index: IdentityIndex, backbone: Path, tmp_path_factory: p
 
 def one_shard(enrollable: Enrollable, recipe: PersonalRecipe = TINY, step: int = 0) -> PersonalShard:
     steps = range(step, step + 1)
-    ((shard,),) = personal_batches(recipe, enrollable, seed=0, steps=steps, shards=range(1), workers=0)
+    ((shard,),) = personal_batches(
+        recipe, enrollable, seed=0, steps=steps, shards=range(1), workers=0, device=torch.device("cpu")
+    )
     return shard
 
 

@@ -6,6 +6,8 @@ embeddings, so that training starts where they nearly agree.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from ostiary.networks.face_network import FaceNetwork
 from ostiary.networks.unfolding import Layer, fill, unfold
 from ostiary.training.embedding.batches import Faces
 from ostiary.training.embedding.least_squares import ridge
+from ostiary.training.embedding.portraits import Portraits
 from ostiary.training.embedding.recipe import FaceRecipe
 from ostiary.training.embedding.thinning import start_from
 from ostiary.training.embedding.watcher import FaceWatcher
@@ -27,14 +30,21 @@ FITTED = 4096
 _BATCH = 32
 
 
-def head_start(recipe: FaceRecipe, network: FaceNetwork, faces: Faces, watcher: FaceWatcher, seed: int) -> None:
+Taught = Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[np.float32]]
+"""Numbers (N,) of portraits and their crops (N, S, S, 3) -> all teachers' targets (N, D) for them."""
+
+
+def head_start(
+    recipe: FaceRecipe, network: FaceNetwork, portraits: Portraits, watcher: FaceWatcher, taught: Taught, seed: int
+) -> None:
     """Fill a network from the recipe's watcher, in place, as far as its table and the teachers allow.
 
     Args:
         recipe: says how crops are normalised.
         network: a chain that :func:`ostiary.training.embedding.thinning.start_from` can fill.
-        faces: what will be learnt from; some of it is measured by.
-        watcher: the peer that is started from. Where it is followed, its embeddings are the last targets.
+        portraits: what will be learnt from; some of it is measured by.
+        watcher: the peer that is started from.
+        taught: what the teachers say of some of them.
         seed: of the run.
 
     Raises:
@@ -44,14 +54,23 @@ def head_start(recipe: FaceRecipe, network: FaceNetwork, faces: Faces, watcher: 
     """
     rng = np.random.default_rng([seed, _SEED])
     # In the order drawn: the first of them are then of all sources, as the index is not.
-    chosen = rng.permutation(len(faces.portraits))[:FITTED]
-    crops = faces.portraits.crops(chosen.tolist())
+    chosen = rng.permutation(len(portraits))[:FITTED]
+    crops = portraits.crops(chosen.tolist())
     start_from(watcher.path, watcher.preprocess, network, recipe.preprocess, crops[:MEASURED], seed)
-    targets = [faces.targets[0][chosen].astype(np.float32)]
-    if watcher.followed:
-        parts = [watcher(crops[begin : begin + _BATCH])[0] for begin in range(0, len(crops), _BATCH)]
-        targets.append(np.concatenate(parts))
-    fit_last_layer(network, recipe.preprocess, crops, np.concatenate(targets, axis=1))
+    fit_last_layer(network, recipe.preprocess, crops, taught(chosen, crops))
+
+
+def asked_beforehand(faces: Faces, watcher: FaceWatcher) -> Taught:
+    """Targets that were read from files, and the watcher's where it is followed."""
+
+    def taught(chosen: NDArray[np.int64], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        targets = [faces.targets[0][chosen].astype(np.float32)]
+        if watcher.followed:
+            parts = [watcher(crops[begin : begin + _BATCH])[0] for begin in range(0, len(crops), _BATCH)]
+            targets.append(np.concatenate(parts))
+        return np.concatenate(targets, axis=1)
+
+    return taught
 
 
 _SEED = 0x68656164

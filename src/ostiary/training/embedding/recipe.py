@@ -27,9 +27,10 @@ class Teaching(BaseModel):
 
     The target of a picture is the teachers' unit embeddings one after the other, over the root of their
     number: cosines between targets are then the mean of the teachers' cosines. ``teachers`` are asked
-    beforehand. With ``views`` they have seen the very pictures that the network sees, each picture changed in so
-    many ways, fixed beforehand; with 0 they saw the unchanged picture alone, and every change of it is to give
-    the same embedding. A ``watcher`` is asked during the training, about each picture just as the network sees it;
+    beforehand, but for recipes whose faces are prepared on the device: there they are live.
+    With ``views`` they have seen the very pictures that the network sees, each picture changed in so many ways,
+    fixed beforehand; with 0 they saw the unchanged picture alone, and every change of it is to give the same
+    embedding. A ``watcher`` is asked during the training, about each picture just as the network sees it;
     its embedding joins the target if it is ``followed``.
 
     ``relations`` is the weight of a second loss: the cosines between the pictures of a batch are to be those
@@ -90,6 +91,11 @@ class FaceRecipe(BaseModel):
     preprocess: Preprocess = Preprocess(crop="aligned", size=112, mean=(127.5,) * 3, std=(127.5,) * 3)
     augmentation: Augmentation = Augmentation()
     misalignment: Misalignment = Misalignment()
+    prepared: Literal["workers", "device"] = "workers"
+    """Where pictures are changed: by worker processes, or where the network is trained, and every teacher is asked
+    there about each picture as the network sees it. The second wants a GPU."""
+    mixed: float = Field(default=0.0, ge=0, le=1)
+    """Share of the pictures that are blended with another; nobody's, but teachers have an opinion of them."""
     words: dict[str, float] = Field(default_factory=lambda: dict(PAPER_SAMPLING))
     """Share of the steps that each configuration word gets; networks without adaptive blocks ignore it."""
     margin: Margin | None = Margin()
@@ -128,6 +134,10 @@ class FaceRecipe(BaseModel):
             raise ValueError("a start from the watcher needs a teaching with a watcher")
         if self.preprocess.crop != "aligned":
             raise ValueError("face networks see aligned crops")
+        if self.mixed and self.prepared != "device":
+            raise ValueError("pictures are mixed on the device: prepare them there")
+        if self.prepared == "device" and self.teaching is not None and self.teaching.views:
+            raise ValueError("teachers that are asked live have no views fixed beforehand")
         return self
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ostiary.data.identities import Identity, IdentityIndex, Portrait
@@ -20,7 +21,8 @@ from ostiary.reports.provenance import commit
 from ostiary.training.allocator import keep_freed_memory
 from ostiary.training.checkpoint import load_tensors, save_tensors
 from ostiary.training.embedding.batches import Faces
-from ostiary.training.embedding.head_start import head_start
+from ostiary.training.embedding.head_start import asked_beforehand, head_start
+from ostiary.training.embedding.live_teachers import LiveTeachers
 from ostiary.training.embedding.portraits import Portraits, load_portraits
 from ostiary.training.embedding.recipe import FaceRecipe
 from ostiary.training.embedding.sharded import Part
@@ -28,6 +30,7 @@ from ostiary.training.embedding.task import FaceTask
 from ostiary.training.embedding.teachers import read_targets
 from ostiary.training.embedding.watcher import FaceWatcher
 from ostiary.training.fit import fit, make_fabric
+from ostiary.training.layout import memory_format
 
 Progress = Callable[[int, int], None]
 
@@ -90,11 +93,15 @@ def train_face(
     network = recipe.untrained()
     portraits = training_portraits(recipe, index, pictures, settings.cache, progress)
     learnt, development = apart(recipe, portraits)
+    live = _live(recipe, settings.peers, fabric.device)
     faces = gather(recipe, learnt, settings.teachers)
     watcher = _watcher(recipe, settings.peers)
     resumed = settings.resume and (settings.out / "checkpoint.safetensors").exists()  # then it is in there
     if recipe.start == "watcher" and watcher is not None and not resumed:
-        head_start(recipe, network, faces, watcher, settings.seed)
+        taught = asked_beforehand(faces, watcher)
+        if live is not None:
+            taught = lambda _, crops: live.ask(crops, fabric.device)  # noqa: E731
+        head_start(recipe, network, learnt, watcher, taught, settings.seed)
     part = Part(fabric.global_rank, fabric.world_size)
     task = FaceTask(
         recipe,
@@ -105,6 +112,8 @@ def train_face(
         workers=settings.workers,
         part=part,
         watcher=watcher,
+        live=live,
+        device=fabric.device,
     )
     _, history = fit(
         task, recipe.schedule, settings.out, fabric=fabric, seed=settings.seed, resume=settings.resume
@@ -195,12 +204,14 @@ def gather(recipe: FaceRecipe, portraits: Portraits, teachers: Path | None) -> F
         InputError: the recipe follows teachers and their folder was not given, or does not fit.
 
     """
+    people = IdentityIndex(portraits.portraits).classes()
+    if recipe.prepared == "device":  # teachers are asked live, then
+        return Faces(portraits, people, np.empty((1, len(portraits), 0), np.float16))
     if recipe.teaching is not None and recipe.teaching.teachers and teachers is None:
         raise InputError(
             f"The recipe {recipe.name!r} follows teachers: ask them with 'ostiary train face-teacher' and name "
             "the folder with --teachers."
         )
-    people = IdentityIndex(portraits.portraits).classes()
     return Faces(portraits, people, read_targets(teachers or Path(), recipe, portraits))
 
 
@@ -212,6 +223,16 @@ def _watcher(recipe: FaceRecipe, peers: Path | None) -> FaceWatcher | None:
             f"The recipe {recipe.name!r} has a teacher that watches: name the folder of its file with --peers."
         )
     return FaceWatcher(peers, recipe.teaching.watcher, followed=recipe.teaching.followed)
+
+
+def _live(recipe: FaceRecipe, peers: Path | None, device: torch.device) -> LiveTeachers | None:
+    if recipe.prepared != "device" or recipe.teaching is None:
+        return None
+    if peers is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} has live teachers: name the folder of their files with --peers."
+        )
+    return LiveTeachers(peers, recipe.teaching).to(device, memory_format=memory_format(device)).eval()  # type: ignore[call-overload,no-any-return]
 
 
 _FEWEST = 4

@@ -14,11 +14,14 @@ from torch.nn import functional
 from ostiary.adaptive.configuration import WordSampler, blocks, configure
 from ostiary.networks.face_network import SIDE, FaceNetwork
 from ostiary.training.embedding.batches import Faces, FaceShard, face_batches
+from ostiary.training.embedding.device_batches import device_batches
+from ostiary.training.embedding.live_teachers import LiveTeachers
 from ostiary.training.embedding.margins import MarginHead
 from ostiary.training.embedding.portraits import Portraits
 from ostiary.training.embedding.recipe import FaceRecipe, Teaching
 from ostiary.training.embedding.sharded import Part, ShardedMarginHead
 from ostiary.training.embedding.watcher import MAPS, WATCHED, FaceWatcher, Hints
+from ostiary.training.layout import memory_format
 
 
 class Seen(NamedTuple):
@@ -30,6 +33,7 @@ class Seen(NamedTuple):
 
 
 _ALL = Part(0, 1)
+_CPU = torch.device("cpu")
 
 
 class FaceTrainee(nn.Module):
@@ -90,12 +94,15 @@ class FaceTask:
         workers: int = 2,
         part: Part = _ALL,
         watcher: FaceWatcher | None = None,
+        live: LiveTeachers | None = None,
+        device: torch.device = _CPU,
     ) -> None:
         self.recipe = recipe
         people = int(faces.people.max(initial=-1)) + 1
         taught = faces.targets.shape[-1] + (WATCHED if watcher is not None and watcher.followed else 0)
+        taught = live.length if live is not None else taught
         self.network: nn.Module = FaceTrainee(network, recipe, people, taught, part)
-        self._watcher = watcher
+        self._watcher, self._live, self._device = watcher, live, device
         self.steps_per_epoch = (recipe.epoch_pictures or len(faces.people)) // recipe.schedule.batch
         self.passes = 1
         self._sampler = WordSampler(recipe.words, seed) if blocks(network) else None
@@ -103,13 +110,23 @@ class FaceTask:
         self._seed, self._workers = seed, workers
 
     def batches(self, first_step: int, steps: int, shards: range) -> Iterator[list[FaceShard]]:
-        """Batches from ``first_step`` on, prepared ahead by worker processes."""
+        """Batches from ``first_step`` on, prepared ahead by worker processes or made on the device."""
+        wanted = range(first_step, steps)
+        if self.recipe.prepared == "device":
+            return device_batches(
+                self.recipe,
+                self._faces,
+                self._live,
+                seed=self._seed,
+                steps=wanted,
+                shards=shards,
+                device=self._device,
+            )
         return face_batches(
             self.recipe,
             self._faces,
             seed=self._seed,
-            steps_per_epoch=self.steps_per_epoch,
-            steps=range(first_step, steps),
+            steps=wanted,
             shards=shards,
             workers=self._workers,
             watcher=self._watcher,
@@ -179,7 +196,7 @@ def embed(
         for start in range(0, len(portraits), batch):
             crops = portraits.crops(range(start, min(start + batch, len(portraits))))
             inputs = torch.from_numpy(recipe.preprocess.normalise(crops))
-            inputs = inputs.to(device, memory_format=torch.channels_last)
+            inputs = inputs.to(device, memory_format=memory_format(device))
             parts.append(network(inputs).float().cpu().numpy())
     return np.concatenate(parts)
 

@@ -56,7 +56,7 @@ class FaceWatcher:
         """
         if self._session is None:
             model = load_peer(self.path)
-            self._names = [model.graph.output[0].name, *_ends(model.graph, str(self.path))]
+            self._names = [model.graph.output[0].name, *map_names(model.graph, str(self.path))]
             model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"  # exported for one picture
             known = {output.name for output in model.graph.output}
             del model.graph.value_info[:]  # shapes of that one picture
@@ -119,7 +119,7 @@ def load_peer(path: Path) -> onnx.ModelProto:
         raise WeightsError(f"{path} is no ONNX file, or a damaged one; fetch it again.") from None
 
 
-def _ends(graph: onnx.GraphProto, name: str) -> list[str]:
+def map_names(graph: onnx.GraphProto, name: str) -> list[str]:
     """What goes into the first convolution at each lower resolution, and into the last 1x1 of the chain.
 
     An inverted residual is an expanding 1x1, a depthwise 3x3, a projecting 1x1: the input of the expanding one

@@ -16,10 +16,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ostiary.training.embedding.batches import changed
 from ostiary.training.embedding.portraits import Portraits
+from ostiary.training.embedding.resident_crops import ResidentCrops, normalised
+from ostiary.training.embedding.tensor_changes import Draws, changed_batch
+from ostiary.training.layout import memory_format
 from ostiary.training.personal.recipe import PersonalRecipe
 from ostiary.training.personal.sampling import Drawn, PeopleSampler
 
@@ -43,9 +47,9 @@ class PersonalShard:
     penalty: Tensor
 
     def to(self, device: torch.device) -> PersonalShard:
-        """The same on ``device``, the inputs channels last: faster on a CPU."""
+        """The same on ``device``, pictures as it likes them to lie."""
         parts = {name: getattr(self, name).to(device, non_blocking=True) for name in self.__slots__}
-        parts["inputs"] = parts["inputs"].contiguous(memory_format=torch.channels_last)
+        parts["inputs"] = parts["inputs"].contiguous(memory_format=memory_format(device))
         return PersonalShard(**parts)
 
 
@@ -67,22 +71,49 @@ class ShardDraw(NamedTuple):
 
 
 def personal_batches(
-    recipe: PersonalRecipe, learnt: Enrollable, *, seed: int, steps: range, shards: range, workers: int
+    recipe: PersonalRecipe,
+    learnt: Enrollable,
+    *,
+    seed: int,
+    steps: range,
+    shards: range,
+    workers: int,
+    device: torch.device,
 ) -> Iterator[list[PersonalShard]]:
-    """For each of ``steps``: these shards of its batch, prepared ahead by worker processes.
+    """For each of ``steps``: these shards of its batch, prepared ahead by worker processes or on ``device``.
 
     Raises:
         DataIndexError: see :class:`PeopleSampler`.
 
     """
+    order = _Order(recipe, learnt, seed, steps, shards)
+    if recipe.prepared == "device":
+        return _on_device(recipe, learnt, seed, order, device)
     loader: DataLoader[Any] = DataLoader(
         _Shards(recipe, learnt, seed),
-        batch_sampler=_Order(recipe, learnt, seed, steps, shards),
+        batch_sampler=order,
         num_workers=workers,
         collate_fn=list,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
+
+
+def _on_device(
+    recipe: PersonalRecipe, learnt: Enrollable, seed: int, order: _Order, device: torch.device
+) -> Iterator[list[PersonalShard]]:
+    crops, shards = ResidentCrops(learnt.portraits, device), _Shards(recipe, learnt, seed)
+    size = recipe.shape.size
+
+    def shard(draw: ShardDraw) -> PersonalShard:
+        rng = Draws([seed, draw.step, draw.shard], device)
+        seen = changed_batch(crops.of(draw.drawn.probes.tolist()), recipe.augmentation, recipe.misalignment, rng)
+        if size != seen.shape[-1]:
+            seen = functional.interpolate(seen, size, mode="bilinear", antialias=True)
+        return shards.compared(draw, normalised(seen, recipe.shape.preprocess))
+
+    for draws in order:
+        yield [shard(draw) for draw in draws]
 
 
 def class_weights(same: NDArray[np.float32], positive: float) -> NDArray[np.float32]:
@@ -147,33 +178,38 @@ class _Shards(Dataset[PersonalShard]):
         self._faces = recipe.faces()
 
     def __getitem__(self, draw: ShardDraw) -> PersonalShard:
-        learnt, recipe = self._learnt, self._recipe
-        enrolled, probes, alone = draw.drawn
-        phase = recipe.phase(draw.step)
         crops = [
             changed(
                 self._faces,
-                learnt.portraits.crop(picture),
+                self._learnt.portraits.crop(picture),
                 np.random.default_rng([self._seed, draw.step, draw.shard, place]),
             )
-            for place, picture in enumerate(probes.tolist())
+            for place, picture in enumerate(draw.drawn.probes.tolist())
         ]
+        shape = self._recipe.shape
+        inputs = shape.preprocess.normalise(sized(np.stack(crops), shape.size))
+        return self.compared(draw, torch.from_numpy(inputs))
+
+    def compared(self, draw: ShardDraw, inputs: Tensor) -> PersonalShard:
+        """The shard of a draw, whose probes are ``inputs`` (N, 3, S, S)."""
+        learnt, recipe = self._learnt, self._recipe
+        enrolled, probes, alone = draw.drawn
+        phase = recipe.phase(draw.step)
         own = enrolled[:, None] == probes
         person = (learnt.people[enrolled][:, None] == learnt.people[probes]) & (learnt.people[probes] >= 0)
         same = (own if alone else person).astype(np.float32)
         cosines = learnt.embeddings[enrolled] @ learnt.embeddings[probes].T
-        inputs = recipe.shape.preprocess.normalise(sized(np.stack(crops), recipe.shape.size))
-        parts = (
-            learnt.embeddings[enrolled],
-            learnt.embeddings[probes],
-            inputs,
-            same,
-            class_weights(same, phase.positive),
-            self._itself(cosines, own, person) if alone else self._believed(cosines, same > 0),
-            np.array([phase.distil], np.float32),
-            np.array([phase.penalty], np.float32),
+        believed = self._itself(cosines, own, person) if alone else self._believed(cosines, same > 0)
+        return PersonalShard(
+            enrolled=torch.from_numpy(learnt.embeddings[enrolled]),
+            probes=torch.from_numpy(learnt.embeddings[probes]),
+            inputs=inputs,
+            same=torch.from_numpy(same),
+            weights=torch.from_numpy(class_weights(same, phase.positive)),
+            kept=torch.from_numpy(believed),
+            distil=torch.tensor([phase.distil]),
+            penalty=torch.tensor([phase.penalty]),
         )
-        return PersonalShard(*map(torch.from_numpy, parts))
 
     def _itself(
         self, cosines: NDArray[np.float32], own: NDArray[np.bool_], person: NDArray[np.bool_]

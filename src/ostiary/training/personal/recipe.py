@@ -102,6 +102,8 @@ class PersonalRecipe(BaseModel):
     """Where shared weights begin: at a trained static network, or nowhere. A static network begins at noise."""
     augmentation: Augmentation = Augmentation()
     misalignment: Misalignment = Misalignment()
+    prepared: Literal["workers", "device"] = "workers"
+    """Where pictures are changed, as of face recipes."""
     sampling: Sampling = Sampling()
     distillation: Distillation = Distillation()
     phases: tuple[Phase, ...]
@@ -154,6 +156,7 @@ class PersonalRecipe(BaseModel):
             preprocess=Preprocess(crop="aligned", size=STORED),
             augmentation=self.augmentation,
             misalignment=self.misalignment,
+            prepared=self.prepared,
             held_out=self.held_out,
             schedule=self.schedule,
         )

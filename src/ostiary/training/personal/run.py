@@ -101,8 +101,9 @@ def train_personal(
     centre = recipe.distillation.centre
     centre = calibrated(learnt) if centre is None else centre
     task = PersonalTask(
-        recipe, network, learnt, development, seed=settings.seed, workers=settings.workers, centre=centre
-    )
+        recipe, network, learnt, development,
+        seed=settings.seed, workers=settings.workers, centre=centre, device=fabric.device,
+    )  # fmt: skip
     suspects = _suspects(recipe, learnt, settings.seed)
     _, history = fit(
         task, recipe.schedule, settings.out, fabric=fabric, seed=settings.seed, resume=settings.resume

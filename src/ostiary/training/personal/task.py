@@ -17,6 +17,7 @@ from ostiary.networks.hypernetwork import Hypernetwork
 from ostiary.networks.static_verifier import StaticVerifier
 from ostiary.networks.verifier import verifier
 from ostiary.runtime.verifier_layers import Architecture
+from ostiary.training.layout import memory_format
 from ostiary.training.personal.batches import Enrollable, PersonalShard, class_weights, personal_batches, sized
 from ostiary.training.personal.recipe import Distillation, PersonalRecipe
 from ostiary.training.personal.sampling import pictures_of
@@ -25,6 +26,7 @@ from ostiary.training.personal.watches import equal_error, watches
 BATCH = 64
 CENTRE = 0.28
 """A cosine about which face networks are undecided."""
+_CPU = torch.device("cpu")
 
 
 class Judged(NamedTuple):
@@ -75,12 +77,14 @@ class PersonalTask:
         seed: int,
         workers: int = 2,
         centre: float = CENTRE,
+        device: torch.device = _CPU,
     ) -> None:
         self.recipe = recipe
         self.network: nn.Module = Rival(network) if isinstance(network, StaticVerifier) else Generator(network)
         self.steps_per_epoch = recipe.steps_per_epoch
         self._learnt, self._development = learnt, development
         self._seed, self._workers, self._centre = seed, workers, centre
+        self._device = device
 
     def batches(self, first_step: int, steps: int, shards: range) -> Iterator[list[PersonalShard]]:
         """Batches from ``first_step`` on, prepared ahead by worker processes."""
@@ -91,6 +95,7 @@ class PersonalTask:
             steps=range(first_step, steps),
             shards=shards,
             workers=self._workers,
+            device=self._device,
         )
 
     def begin_step(self, step: int) -> str:
@@ -232,6 +237,6 @@ def judge(
         for begin in range(0, len(probes), BATCH):
             crops = sized(faces.portraits.crops(probes[begin : begin + BATCH].tolist()), shape.size)
             inputs = torch.from_numpy(shape.preprocess.normalise(crops)).to(device)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            inputs = inputs.contiguous(memory_format=memory_format(device))
             parts.append(network(embeddings, inputs).logits.double().cpu().numpy())
     return np.concatenate(parts, axis=1)
