@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ostiary.data.index import Sample
 from ostiary.training.clues import SPECIES as SIMULATED
-from ostiary.training.layout import memory_format
 from ostiary.training.recipe import Recipe
 from ostiary.training.sampling import SAMPLING
 from ostiary.training.soft_targets import Watcher
@@ -41,8 +40,8 @@ class Shard:
     species: Tensor
 
     def to(self, device: torch.device) -> Shard:
-        """The same on ``device``, pictures as it likes them to lie."""
-        inputs = self.inputs.to(device, non_blocking=True, memory_format=memory_format(device))
+        """The same on ``device``, the inputs channels last, which is faster."""
+        inputs = self.inputs.to(device, non_blocking=True, memory_format=torch.channels_last)
         rest = (self.labels, self.soft, self.datasets, self.species)
         return Shard(inputs, *(values.to(device, non_blocking=True) for values in rest))
 

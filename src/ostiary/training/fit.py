@@ -22,7 +22,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ostiary.errors import ConfigurationError
 from ostiary.training.checkpoint import Checkpoints, load_tensors, pack, save_tensors, unpack
 from ostiary.training.journal import Journal
-from ostiary.training.layout import memory_format
 from ostiary.training.schedule import Schedule
 
 Shard = TypeVar("Shard")
@@ -91,7 +90,8 @@ def fit(
             "shards to a multiple of the number of processes."
         )
     out.mkdir(parents=True, exist_ok=True)
-    network: nn.Module = task.network.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
+    # Channels last: 1.5 times faster on a CPU, on an H200 1.4 to 2.3 times (results/face/gpu.md).
+    network: nn.Module = task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = schedule.make_optimiser(network)
     average = _average_of(network, schedule.average)
     local = frozenset(getattr(network, "local_names", ()))

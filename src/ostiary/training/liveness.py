@@ -19,7 +19,6 @@ from ostiary.metrics.trials import Trials
 from ostiary.networks.mobilenet_v2 import MobileNetV2
 from ostiary.training.batches import LabelledWindows, Shard, batches, dataset_names
 from ostiary.training.dial import StepWords
-from ostiary.training.layout import memory_format
 from ostiary.training.losses import contrast_classes, contrast_loss, domain_loss, verdict_loss
 from ostiary.training.mixing import Mixture
 from ostiary.training.recipe import Recipe
@@ -183,7 +182,7 @@ def predict(
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             inputs = torch.from_numpy(recipe.preprocess.normalise(crops[start : start + batch]))
-            logits = network(inputs.to(device, memory_format=memory_format(device))).float()
+            logits = network(inputs.to(device, memory_format=torch.channels_last)).float()
             scores.append(torch.softmax(logits, 1)[:, 1].cpu().numpy())
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
 

@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ostiary.training.embedding.portraits import Portraits
 from ostiary.training.embedding.recipe import FaceRecipe
 from ostiary.training.embedding.watcher import FaceWatcher
-from ostiary.training.layout import memory_format
 
 VIEW_SEED = 0x76696577
 """Apart from every seed of a run, so that a view's changes are no run's."""
@@ -39,10 +38,10 @@ class FaceShard:
     maps: tuple[Tensor, ...] = ()
 
     def to(self, device: torch.device) -> FaceShard:
-        """The same on ``device``, pictures and maps as it likes them to lie."""
+        """The same on ``device``, pictures and maps channels last, which is faster."""
 
         def picture(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True, memory_format=memory_format(device))
+            return tensor.to(device, non_blocking=True, memory_format=torch.channels_last)
 
         people, targets = (tensor.to(device, non_blocking=True) for tensor in (self.people, self.targets))
         return FaceShard(picture(self.inputs), people, targets, tuple(map(picture, self.maps)))

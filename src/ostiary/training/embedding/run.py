@@ -30,7 +30,6 @@ from ostiary.training.embedding.task import FaceTask
 from ostiary.training.embedding.teachers import read_targets
 from ostiary.training.embedding.watcher import FaceWatcher
 from ostiary.training.fit import fit, make_fabric
-from ostiary.training.layout import memory_format
 
 Progress = Callable[[int, int], None]
 
@@ -232,7 +231,7 @@ def _live(recipe: FaceRecipe, peers: Path | None, device: torch.device) -> LiveT
         raise InputError(
             f"The recipe {recipe.name!r} has live teachers: name the folder of their files with --peers."
         )
-    return LiveTeachers(peers, recipe.teaching).to(device, memory_format=memory_format(device)).eval()  # type: ignore[call-overload,no-any-return]
+    return LiveTeachers(peers, recipe.teaching).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
 _FEWEST = 4

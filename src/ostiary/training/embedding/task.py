@@ -21,7 +21,6 @@ from ostiary.training.embedding.portraits import Portraits
 from ostiary.training.embedding.recipe import FaceRecipe, Teaching
 from ostiary.training.embedding.sharded import Part, ShardedMarginHead
 from ostiary.training.embedding.watcher import MAPS, WATCHED, FaceWatcher, Hints
-from ostiary.training.layout import memory_format
 
 
 class Seen(NamedTuple):
@@ -196,7 +195,7 @@ def embed(
         for start in range(0, len(portraits), batch):
             crops = portraits.crops(range(start, min(start + batch, len(portraits))))
             inputs = torch.from_numpy(recipe.preprocess.normalise(crops))
-            inputs = inputs.to(device, memory_format=memory_format(device))
+            inputs = inputs.to(device, memory_format=torch.channels_last)
             parts.append(network(inputs).float().cpu().numpy())
     return np.concatenate(parts)
 

@@ -23,7 +23,6 @@ from ostiary.training.embedding.batches import changed
 from ostiary.training.embedding.portraits import Portraits
 from ostiary.training.embedding.resident_crops import ResidentCrops, normalised
 from ostiary.training.embedding.tensor_changes import Draws, changed_batch
-from ostiary.training.layout import memory_format
 from ostiary.training.personal.recipe import PersonalRecipe
 from ostiary.training.personal.sampling import Drawn, PeopleSampler
 
@@ -47,9 +46,9 @@ class PersonalShard:
     penalty: Tensor
 
     def to(self, device: torch.device) -> PersonalShard:
-        """The same on ``device``, pictures as it likes them to lie."""
+        """The same on ``device``, the inputs channels last, which is faster."""
         parts = {name: getattr(self, name).to(device, non_blocking=True) for name in self.__slots__}
-        parts["inputs"] = parts["inputs"].contiguous(memory_format=memory_format(device))
+        parts["inputs"] = parts["inputs"].contiguous(memory_format=torch.channels_last)
         return PersonalShard(**parts)
 
 

@@ -17,7 +17,6 @@ from ostiary.networks.hypernetwork import Hypernetwork
 from ostiary.networks.static_verifier import StaticVerifier
 from ostiary.networks.verifier import verifier
 from ostiary.runtime.verifier_layers import Architecture
-from ostiary.training.layout import memory_format
 from ostiary.training.personal.batches import Enrollable, PersonalShard, class_weights, personal_batches, sized
 from ostiary.training.personal.recipe import Distillation, PersonalRecipe
 from ostiary.training.personal.sampling import pictures_of
@@ -237,6 +236,6 @@ def judge(
         for begin in range(0, len(probes), BATCH):
             crops = sized(faces.portraits.crops(probes[begin : begin + BATCH].tolist()), shape.size)
             inputs = torch.from_numpy(shape.preprocess.normalise(crops)).to(device)
-            inputs = inputs.contiguous(memory_format=memory_format(device))
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
             parts.append(network(embeddings, inputs).logits.double().cpu().numpy())
     return np.concatenate(parts, axis=1)
