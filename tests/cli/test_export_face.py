@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -67,6 +68,19 @@ def test_both_targets(trained: Path, crops: Path, tmp_path: Path, capsys: pytest
     assert "rectify" in shown.err
     assert "holds no threshold" in shown.err
     assert shown.out == ""
+
+
+def test_the_plain_form_is_the_network_as_it_was_trained(trained: Path, crops: Path, tmp_path: Path) -> None:
+    plain, fast = tmp_path / "plain.onnx", tmp_path / "fast.onnx"
+    export_face.face(trained, plain, plain=True, record=tmp_path / "record.json")
+    export_face.face(trained, fast)
+    assert json.loads((tmp_path / "record.json").read_text())["form"] == "plain"
+    pictures = np.stack([np.asarray(Image.open(path)) for path in sorted(crops.iterdir())])
+    embeddings = [EmbeddingModel(path).embed(pictures) for path in (plain, fast)]
+    assert np.allclose(*embeddings, atol=1e-5)
+    kinds = [{node.op_type for node in onnx.load(path).graph.node} for path in (plain, fast)]
+    assert "PRelu" in kinds[0]
+    assert "PRelu" not in kinds[1]
 
 
 def test_a_list_needs_its_pictures(trained: Path, tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ def face(
     flip: Annotated[
         bool, typer.Option("--flip", help="The threshold is for means with the mirrored face's embedding.")
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Not in the fastest form but as it was trained, for comparisons.")
+    ] = False,
     word: Annotated[str, typer.Option(help="Configuration of an adaptive network.", show_default=False)] = "",
     name: Annotated[str | None, typer.Option(help="Default: the network's.", show_default=False)] = None,
     version: Annotated[str, typer.Option(help="Version of the weights.")] = "1",
@@ -81,7 +84,7 @@ def face(
     with progress() as report:
         released = release_face(
             trained, out, terms, target=target.value, people=people, cache=cache or model.parent / "cache",
-            calibration=crops, word=word, fmr=fmr, flip=flip, progress=report,
+            calibration=crops, word=word, fmr=fmr, flip=flip, plain=plain, progress=report,
         )  # fmt: skip
     if record is not None:
         replace_file(record, json.dumps(released.record, indent=1) + "\n")

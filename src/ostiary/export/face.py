@@ -56,6 +56,7 @@ def export_face(
     target: Target = "cpu-fp32",
     *,
     calibration: NDArray[np.uint8] | None = None,
+    plain: bool = False,
 ) -> ExportedFace:
     """Write a face network for a target; :class:`ostiary.runtime.embedding.EmbeddingModel` reads it.
 
@@ -69,6 +70,7 @@ def export_face(
         target: what the file is for.
         calibration: RGB crops uint8 (N, 112, 112, 3) of training data, a few hundred, for ``cpu-int8``. Some
             serve the check of either target.
+        plain: the network just as it was trained, however slow: for comparisons.
 
     Raises:
         ConfigurationError: ``cpu-int8`` without pictures, or an operator that the export does not know.
@@ -82,7 +84,7 @@ def export_face(
     shape = preprocess.size, preprocess.size, 3
     crops = np.zeros((0, *shape), np.uint8) if calibration is None else calibration
     check_crops(crops, preprocess, path.name)
-    form = form_for(network, target)
+    form = Form() if plain else form_for(network, target)
     if target == "cpu-int8":
         inputs = preprocess.normalise(crops)
         equal = equalise(network, torch.from_numpy(inputs[:_EQUALISED]))
@@ -95,7 +97,7 @@ def export_face(
         content, network, preprocess.normalise(np.concatenate([noise, crops[:_SAMPLES]]))
     )
     if target == "cpu-fp32":
-        _check_floats(content, difference, form)
+        _check_floats(content, difference, form, plain=plain)
     replace_file(path, content)
     log.info("%s: %d bytes, %s, largest difference from torch %.2g", path, len(content), form, difference)
     return ExportedFace(path, form, difference, cosine)
@@ -155,12 +157,14 @@ def _compared(content: bytes, network: FaceNetwork, samples: NDArray[np.float32]
     return float(np.abs(found - expected).max()), float((found * expected).sum(axis=1).min())
 
 
-def _check_floats(content: bytes, difference: float, form: Form) -> None:
+def _check_floats(content: bytes, difference: float, form: Form, *, plain: bool) -> None:
     if not difference <= TOLERANCE:
         raise WeightsError(
             f"the form {form} differs from torch by {difference:.2g}, more than {TOLERANCE:g}; nothing was "
             "written."
         )
+    if plain:
+        return
     if not uses_blocked_layout():
         log.warning("the layout was not checked: this processor has no blocked layout")
         return

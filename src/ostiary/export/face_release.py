@@ -47,6 +47,7 @@ def release_face(
     word: str = "",
     fmr: float = 1e-3,
     flip: bool = False,
+    plain: bool = False,
     progress: Progress | None = None,
 ) -> Released:
     """Write a weights file for a target, with a threshold if there are people to choose one on.
@@ -59,6 +60,7 @@ def release_face(
         word: the configuration, for an adaptive network.
         fmr: the false match rate that the threshold keeps, by its upper confidence limit.
         flip: whether the threshold is for means with the mirrored crop's embedding.
+        plain: in no faster form than that of the training.
         progress: called with (what, done, total).
 
     Raises:
@@ -94,9 +96,11 @@ def release_face(
         calibration = _evenly(learnt, CALIBRATION) if calibration is None else calibration
     if held_out is not None:
         with TemporaryDirectory() as folder:
-            draft = export_face(network, Path(folder) / "draft.onnx", card, target, calibration=calibration)
+            draft = export_face(
+                network, Path(folder) / "draft.onnx", card, target, calibration=calibration, plain=plain
+            )
             card = replace(card, threshold=_threshold(draft.path, held_out, fmr, flip, progress))
-    exported = export_face(network, out, card, target, calibration=calibration)
+    exported = export_face(network, out, card, target, calibration=calibration, plain=plain)
     record = {
         "target": target,
         "form": str(exported.form),
