@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,20 @@ import pytest
 
 from ostiary.errors import ConfigurationError
 from ostiary.gate import doctor, self_test
+from ostiary.gate.strangers import false_positive_identification_rate
 from ostiary.runtime.packaged import LIVENESS, packaged_weights
 
 Run = Callable[..., Any]
 At = tuple[str, ...]
+
+
+@dataclass
+class Door:
+    """A matcher, as far as it is asked here."""
+
+    model: str
+    kind: str = "embedding"
+    false_match_rate: float | None = 1e-3
 
 
 def states(findings: Any) -> list[str]:
@@ -126,9 +137,32 @@ def test_the_vault_tells_who_is_not_recognised(at: At, people: Any) -> None:
         vault.add(
             "bob", b"template", "embedding", "ab" * 32, "cd" * 32, consent="said", retention=date(2020, 1, 1)
         )
-        assert states(doctor.vault(vault, "ab" * 32)) == ["ok", "warning"]
-        other = list(doctor.vault(vault, "ef" * 32))
+        assert states(doctor.vault(vault, Door("ab" * 32))) == ["ok", "warning"]
+        other = list(doctor.vault(vault, Door("ef" * 32)))
     assert other[-1].said == "1 of 1 people were enrolled with another model and are not recognised"
+
+
+def test_it_is_said_when_strangers_would_be_taken_for_somebody(at: At, people: Any) -> None:
+    """Six people at one in a hundred each: 1 - 0.99^6 is 5.9 %."""
+    with people() as vault:
+        for number in range(6):
+            vault.add(f"p{number}", b"template", "personal", "ab" * 32, "cd" * 32, consent="said")
+        assert states(doctor.vault(vault, Door("ab" * 32, "personal", 1e-3))) == ["ok"]
+        assert states(doctor.vault(vault, Door("ab" * 32, "personal", None))) == ["ok"]
+        *_, told = doctor.vault(vault, Door("ab" * 32, "personal", 1e-2))
+        *_, of_embeddings = doctor.vault(vault, Door("ab" * 32, "embedding", 1e-2))
+        of_others = list(doctor.vault(vault, Door("ef" * 32, "personal", 1e-2)))
+    assert (told.state, told.about) == ("warning", "identification")
+    assert "would take about 6% of strangers for somebody" in told.said
+    assert "leave --personal out" in told.advice
+    assert "--personal" not in of_embeddings.advice
+    assert [one.about for one in of_others] == ["vault", "vault"], "nobody of this model is there to be matched"
+
+
+def test_each_person_is_one_more_chance() -> None:
+    assert false_positive_identification_rate(1e-3, 0) == 0
+    assert false_positive_identification_rate(0.5, 2) == pytest.approx(0.75)
+    assert false_positive_identification_rate(1e-2, 25) == pytest.approx(0.2222, abs=1e-4)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

@@ -74,6 +74,7 @@ class World:
     liveness_threshold: float | None = 0.5
     model: str = "ab" * 32
     problems: tuple[str, ...] = ()
+    false_match_rate: float | None = 1e-3
     kind: str = "embedding"
     preprocess_hash: str = "cd" * 32
     configuration: str = "HHH"

@@ -433,7 +433,11 @@ def test_nothing_of_a_face_is_printed_or_logged(
         door.verify(world.picture("ada again", liveness=0.987654), "ada"),
         door.identify(world.picture("ada again", liveness=0.012345)),
     ]
-    shown = caplog.text + repr(door) + "".join(repr(one) + str(one.to_dict()) for one in decisions)
+    # Times apart: any digits may stand in them.
+    timeless = [
+        replace(one, stages=tuple(replace(part, milliseconds=0) for part in one.stages)) for one in decisions
+    ]
+    shown = caplog.text + repr(door) + "".join(repr(one) + str(one.to_dict()) for one in timeless)
     for secret in ("0.9876", "0.0123", "0.89999", "0.9000", "0.6"):
         assert secret not in shown
 

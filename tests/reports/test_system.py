@@ -251,6 +251,7 @@ class Reds:
 
 class RedMatcher:
     kind, model, preprocess_hash, problems = "embedding", "a" * 64, "b" * 64, ()
+    false_match_rate = 1e-3
 
     def probe(self, shot: Shot) -> NDArray[np.generic]:
         return np.array([shot.pixels[0, 0, 0]])

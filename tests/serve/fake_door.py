@@ -53,6 +53,7 @@ class ColourMatcher:
     """A person is the colour in the middle of the face."""
 
     kind, model, preprocess_hash, problems = "embedding", "ab" * 32, "cd" * 32, ()
+    false_match_rate = 1e-3
 
     def probe(self, shot: Shot) -> NDArray[np.float64]:
         x, y, width, height = shot.face.box

@@ -13,6 +13,7 @@ from ostiary.cli.door import Json, NetworkOptions, with_options
 
 if TYPE_CHECKING:
     from ostiary.gate.doctor import Finding
+    from ostiary.gate.matching import Matcher
 
 _COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
 
@@ -62,16 +63,16 @@ def _findings(options: NetworkOptions, camera: str | None) -> Iterator[Finding]:
         if path is not None:
             yield ask.key_file(path)
     if options.vault is not None:
-        yield from _of_vault(options, None if stages is None else stages.matcher.model)
+        yield from _of_vault(options, None if stages is None else stages.matcher)
 
 
-def _of_vault(options: NetworkOptions, model: str | None) -> Iterator[Finding]:
+def _of_vault(options: NetworkOptions, matcher: Matcher | None) -> Iterator[Finding]:
     """Of the vault; one that does not open is a finding like any other."""
     from ostiary.errors import OstiaryError
     from ostiary.gate.doctor import Finding, vault
 
     try:
         with options.opened() as opened:
-            yield from vault(opened, model)
+            yield from vault(opened, matcher)
     except OstiaryError as error:
         yield Finding("fault", "vault", str(error))

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Literal
 
 from ostiary.errors import OstiaryError, WeightsError
 from ostiary.gate.self_test import Tried, try_detection, try_liveness
+from ostiary.gate.strangers import HIGHEST, false_positive_identification_rate
 from ostiary.runtime.packaged import EMBEDDING, FOLDER, Shelf, describe_packaged, resolve_weights
 
 if TYPE_CHECKING:
+    from ostiary.gate.matching import Matcher
     from ostiary.gate.setup import Stages
     from ostiary.gate.vault import Vault
 
@@ -164,12 +166,12 @@ def door(load: Callable[[], Stages], weights: str | None = None) -> tuple[Stages
     return stages, [Finding("ok", "gate", said)]
 
 
-def vault(opened: Vault, model: str | None = None) -> Iterator[Finding]:
-    """Whether a vault is whole, and whether everybody in it can be recognised.
+def vault(opened: Vault, matcher: Matcher | None = None) -> Iterator[Finding]:
+    """Whether a vault is whole, whether everybody in it can be recognised, and whether they are too many.
 
     Args:
         opened: the vault.
-        model: SHA-256 of the matching weights in use; None where they are not known.
+        matcher: that of the door; None where it is not known.
 
     """
     problems = opened.check()
@@ -183,12 +185,28 @@ def vault(opened: Vault, model: str | None = None) -> Iterator[Finding]:
         yield Finding(
             "warning", "vault", f"enrolments that are over: {len(expired)}", "ostiary users purge, or renew them"
         )
-    if model is not None:
+    if matcher is not None:
         people = opened.open_all().people
-        others = sum(all(one.model != model for one in person.templates) for person in people)
+        others = sum(all(one.model != matcher.model for one in person.templates) for person in people)
         if others:
             said = f"{others} of {len(people)} people were enrolled with another model and are not recognised"
             yield Finding("warning", "vault", said, "renew them: ostiary enrol --renew")
+        yield from _strangers(matcher, len(people) - others)
+
+
+def _strangers(matcher: Matcher, people: int) -> Iterator[Finding]:
+    """Where a face is looked for among many: whether strangers would too often be taken for somebody."""
+    if matcher.false_match_rate is None:
+        return
+    rate = false_positive_identification_rate(matcher.false_match_rate, people)
+    if rate > HIGHEST:
+        said = (
+            f"with {people} people and a false match rate of {matcher.false_match_rate:.2g} each, `identify` and "
+            f"`watch` would take about {rate:.0%} of strangers for somebody"
+        )
+        personal = "leave --personal out and enrol again, or " if matcher.kind == "personal" else ""
+        advice = f"{personal}verify a claimed name: ostiary verify --user; or calibrate for a lower rate"
+        yield Finding("warning", "identification", said, advice)
 
 
 def key_file(path: Path) -> Finding:

@@ -75,6 +75,10 @@ class Matcher(Protocol):
     def problems(self) -> tuple[str, ...]:
         """Sentences on what keeps everybody from being recognised."""
 
+    @property
+    def false_match_rate(self) -> float | None:
+        """What the threshold in use was chosen for, or measured at; None where this is not known."""
+
     def probe(self, shot: Shot) -> NDArray[np.generic]:
         """What is compared of a face."""
 
@@ -139,6 +143,8 @@ class EmbeddingMatcher:
         if calibration and matching:
             calibration.for_models(matching=hashes, flip=self._flip)
         self._threshold = matching.value if matching else embedder.threshold
+        recorded = matching or self._network.metadata.threshold
+        self.false_match_rate = recorded.rate if recorded else None
         self.problems: tuple[str, ...] = (
             (
                 f"{self._network.path.name} records no threshold for matching, and no calibration gives one: "

@@ -108,12 +108,17 @@ class PersonalMatcher:
         hashes = model_hashes(self._verifier.path, self._verifier.preprocess)
         self.model, self.preprocess_hash = hashes.model, hashes.preprocess
         fitting = calibration.for_models(matching=hashes) if calibration else None
-        self._threshold = fitting.matching.value if fitting and fitting.matching else None
+        own = fitting.matching if fitting else None
+        self._threshold = own.value if own else None
+        self.false_match_rate = own.rate if own else None
         self.problems: tuple[str, ...] = ()
         self.generator: str | None = None
         if isinstance(generate, PersonalEnrolment):
             self._check(generate.generator)
             self.generator = generate.generator.metadata.generator
+            recorded = generate.generator.metadata.threshold
+            if own is None and recorded is not None:
+                self.false_match_rate = recorded.rate
 
     def __repr__(self) -> str:
         return f"PersonalMatcher({self._verifier!r})"
