@@ -435,7 +435,7 @@ def test_nothing_of_a_face_is_printed_or_logged(
     ]
     # Times apart: any digits may stand in them.
     timeless = [
-        replace(one, stages=tuple(replace(part, milliseconds=0) for part in one.stages)) for one in decisions
+        replace(one, stages=tuple(part._replace(milliseconds=0) for part in one.stages)) for one in decisions
     ]
     shown = caplog.text + repr(door) + "".join(repr(one) + str(one.to_dict()) for one in timeless)
     for secret in ("0.9876", "0.0123", "0.89999", "0.9000", "0.6"):
