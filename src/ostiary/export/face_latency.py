@@ -18,10 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ostiary.export.face import face_model, operators_run
+from ostiary.export.face import eight_bits, face_model, operators_run
 from ostiary.export.face_subjects import PREPROCESS, registered, untrained
 from ostiary.export.rewrite import Form, Target, form_for, forms_of, rewritten
-from ostiary.export.static import quantised
 from ostiary.networks.costs import face_cost
 from ostiary.networks.face_network import SIDE, FaceNetwork
 from ostiary.networks.mobilefacenet import mobilefacenet
@@ -132,7 +131,7 @@ def _candidates(
         model = face_model(rewritten(network, form), PREPROCESS)
         for precision, best in deployed.items():
             if every_form or form in (Form(), best):
-                content = (model if precision == "float32" else quantised(model, noise)).SerializeToString()
+                content = (model if precision == "float32" else eight_bits(model, noise)).SerializeToString()
                 yield _Candidate(name, str(form), precision, form == best, content)
 
 
