@@ -15,7 +15,6 @@ import pytest
 
 from ostiary.errors import ConfigurationError
 from ostiary.gate import doctor, self_test
-from ostiary.gate.strangers import false_positive_identification_rate
 from ostiary.runtime.packaged import LIVENESS, packaged_weights
 
 Run = Callable[..., Any]
@@ -157,12 +156,6 @@ def test_it_is_said_when_strangers_would_be_taken_for_somebody(at: At, people: A
     assert "leave --personal out" in told.advice
     assert "--personal" not in of_embeddings.advice
     assert [one.about for one in of_others] == ["vault", "vault"], "nobody of this model is there to be matched"
-
-
-def test_each_person_is_one_more_chance() -> None:
-    assert false_positive_identification_rate(1e-3, 0) == 0
-    assert false_positive_identification_rate(0.5, 2) == pytest.approx(0.75)
-    assert false_positive_identification_rate(1e-2, 25) == pytest.approx(0.2222, abs=1e-4)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

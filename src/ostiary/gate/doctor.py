@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ostiary.errors import OstiaryError, WeightsError
 from ostiary.gate.self_test import Tried, try_detection, try_liveness
-from ostiary.gate.strangers import HIGHEST, false_positive_identification_rate
+from ostiary.metrics.identification import fpir
 from ostiary.runtime.packaged import EMBEDDING, FOLDER, Shelf, describe_packaged, resolve_weights
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ _EXTRAS: dict[str, tuple[State, str, tuple[str, ...]]] = {
     "train": ("ok", "training", ("torch", "lightning-fabric", "onnx", "safetensors")),
 }
 """By extra: what it means if it is missing, what it is for, and its packages."""
+
+_HIGHEST_FPIR = 0.05
+"""Share of strangers taken for somebody above which it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +199,16 @@ def vault(opened: Vault, matcher: Matcher | None = None) -> Iterator[Finding]:
 
 def _strangers(matcher: Matcher, people: int) -> Iterator[Finding]:
     """Where a face is looked for among many: whether strangers would too often be taken for somebody."""
-    if matcher.false_match_rate is None:
+    if matcher.false_match_rate is None or not people:
         return
-    rate = false_positive_identification_rate(matcher.false_match_rate, people)
-    if rate > HIGHEST:
+    rate = fpir(matcher.false_match_rate, people)
+    if rate > _HIGHEST_FPIR:
         said = (
             f"with {people} people and a false match rate of {matcher.false_match_rate:.2g} each, `identify` and "
             f"`watch` would take about {rate:.0%} of strangers for somebody"
         )
         personal = "leave --personal out and enrol again, or " if matcher.kind == "personal" else ""
-        advice = f"{personal}verify a claimed name: ostiary verify --user; or calibrate for a lower rate"
+        advice = f"{personal}verify a claimed name, or calibrate for so many people (docs/identify.md)"
         yield Finding("warning", "identification", said, advice)
 
 
