@@ -131,3 +131,7 @@ def test_weights_list_shows_licence_and_data() -> None:
     assert {"pta_mobilenet_v2", "face_detection_yunet"} <= set(records)
     assert "research only" in records["pta_mobilenet_v2"]["licence"]
     assert all(record["megabytes"] <= 12.2 for record in records.values())
+    shown = " ".join(run("weights", "list").stdout.split())
+    assert all(name in shown for name in records)
+    assert "pta_mobilenet_v2, pta_mobilenet_v2_int8: research only, not for commercial use; learnt from" in shown
+    assert "face_detection_yunet: MIT" in shown

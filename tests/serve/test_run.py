@@ -12,7 +12,7 @@ from ostiary.errors import ConfigurationError, VaultError
 from ostiary.gate.policy import Policy
 from ostiary.gate.self_test import drawn_face
 from ostiary.serve.opening import Opening, RememberedKey
-from ostiary.serve.run import run
+from ostiary.serve.run import listening, run
 from ostiary.serve.settings import ServerSettings
 
 
@@ -25,6 +25,13 @@ def test_a_port_that_is_taken(fakes: ModuleType, new_vault: Path) -> None:
         settings = ServerSettings(port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="cannot be listened on"):
             run(fakes.FakeOpening(new_vault), settings, never)
+
+
+def test_an_answers_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:
+    with listening(ServerSettings(port=0)) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_vault_that_does_not_open(fakes: ModuleType, tmp_path: Path) -> None:

@@ -26,10 +26,14 @@ def list_weights(
         print(json_module.dumps(records, indent=1))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = ("name", "task", "version", "megabytes", "licence", "data")
+    columns = ("name", "task", "version", "megabytes")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
+        table.add_column(column, no_wrap=True)
+    terms: dict[tuple[str, str], list[str]] = {}
     for record in records:
-        shown = {**record, "data": ", ".join(record["data"])}
-        table.add_row(*(str(shown[column]) for column in columns))
+        table.add_row(*(str(record[column]) for column in columns))
+        terms.setdefault((record["licence"], ", ".join(record["data"])), []).append(record["name"])
     out.print(table)
+    for (licence, data), names in terms.items():
+        learnt = f"; learnt from {data}" if data else ""
+        out.print(f"\n{', '.join(names)}: {licence}{learnt}", highlight=False, markup=False)

@@ -63,7 +63,7 @@ def run(opening: OpensDoor, settings: ServerSettings, tell: Callable[[str], None
         OstiaryError: the door does not open.
 
     """
-    with _listening(settings) as listener:
+    with listening(settings) as listener:
         with opening() as door:
             tell(f"Listening on {_address(listener, settings)}")
             for problem in (*door.gate.problems, *_warnings(settings)):
@@ -115,7 +115,13 @@ def _configuration(app: Callable[..., Any], settings: ServerSettings, *, factory
     )
 
 
-def _listening(settings: ServerSettings) -> socket.socket:
+def listening(settings: ServerSettings) -> socket.socket:
+    """The socket of the settings' address.
+
+    Raises:
+        ConfigurationError: it cannot be listened on.
+
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
@@ -124,6 +130,9 @@ def _listening(settings: ServerSettings) -> socket.socket:
         raise ConfigurationError(
             f"{settings.host}, port {settings.port}, cannot be listened on ({reason}): name another one."
         ) from None
+    # asyncio asks for it only on sockets that name TCP, and this one does not: without it an answer's body waits
+    # 40 ms until its head is acknowledged. What is accepted inherits it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.set_inheritable(True)
     return listener
 
