@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 
@@ -39,16 +39,18 @@ def test_a_vault_that_does_not_open(fakes: ModuleType, tmp_path: Path) -> None:
         run(fakes.FakeOpening(tmp_path / "no.db"), ServerSettings(port=0), never)
 
 
+@pytest.mark.parametrize("personal", [False, True])
 def test_the_door_of_the_command_has_a_dial_and_thresholds(
-    fakes: ModuleType, new_vault: Path, monkeypatch: pytest.MonkeyPatch
+    personal: bool, fakes: ModuleType, new_vault: Path
 ) -> None:
-    # No face embedding comes with the package: what knows people is a fake.
-    embedding = SimpleNamespace(metadata=SimpleNamespace(threshold=None))
-    monkeypatch.setattr("ostiary.serve.opening.load_matcher", lambda *_, **__: fakes.ColourMatcher())
-    monkeypatch.setattr("ostiary.serve.thresholds.open_embedding", lambda _: embedding)
-    opening = Opening(vault=new_vault, key=RememberedKey(fakes.KEY), policy=Policy(), name="north")
+    """Packaged weights throughout, for embeddings and for networks of one's own."""
+    key = RememberedKey(fakes.KEY)
+    opening = Opening(vault=new_vault, key=key, policy=Policy(), name="north", personal=personal)
     with opening() as door:
-        assert (door.name, door.thresholds.matching, door.thresholds.matching_origin) == ("north", None, "none")
+        assert (door.name, door.gate.problems) == ("north", ())
+        assert door.thresholds.matching_origin == "weights"
+        assert door.thresholds.matching is not None
+        assert door.thresholds.matching.target == ("fmr<=1e-2" if personal else "fmr<=1e-3")
         own = door.dial.own_configuration
         assert own in door.thresholds.liveness
         assert door.thresholds.liveness_origin == "weights"

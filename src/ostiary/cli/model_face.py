@@ -6,7 +6,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ostiary.cli.console import out
 
@@ -19,13 +18,18 @@ def face(
 
     Example: ostiary model face --json
     """
+    from rich.table import Column, Table
+
     from ostiary.networks.costs import face_costs
 
     costs = face_costs(dimension)
     if as_json:
         print(json.dumps({name: cost._asdict() for name, cost in costs.items()}, indent=2))
         return
-    table = Table("network", title=f"Face networks at 112 x 112 pixels, embeddings of {dimension} numbers")
+    table = Table(
+        Column("network", no_wrap=True),
+        title=f"Face networks at 112 x 112 pixels, embeddings of {dimension} numbers",
+    )
     for heading in ("parameters", "multiply-adds", "as Zhang 2019 counts", "of MobileFaceNet"):
         table.add_column(heading, justify="right")
     base = costs["mobilefacenet"].macs

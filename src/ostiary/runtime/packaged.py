@@ -41,7 +41,12 @@ LIVENESS = Shelf(
 )
 EMBEDDING = Shelf(
     "face embedding",
-    {"slim_face": "slim_face.onnx", "slim_face_int8": "slim_face_int8.onnx"},
+    {
+        "slim_face": "slim_face.onnx",
+        "slim_face_int8": "slim_face_int8.onnx",
+        "seesaw_shuffle": "seesaw_shuffle.onnx",
+        "seesaw_shuffle_int8": "seesaw_shuffle_int8.onnx",
+    },
     "slim_face",
     "OSTIARY_FACE_WEIGHTS",
 )

@@ -18,6 +18,7 @@ from ostiary.networks.face_network import FaceNetwork
 from ostiary.networks.unfolding import Layer, fill, unfold
 from ostiary.training.embedding.batches import Faces
 from ostiary.training.embedding.least_squares import ridge
+from ostiary.training.embedding.live_teachers import LiveTeachers
 from ostiary.training.embedding.portraits import Portraits
 from ostiary.training.embedding.recipe import FaceRecipe
 from ostiary.training.embedding.thinning import start_from
@@ -75,6 +76,11 @@ def asked_beforehand(faces: Faces, watcher: FaceWatcher) -> Taught:
 
 _SEED = 0x68656164
 """Apart from what else a run draws from its seed."""
+
+
+def asked_live(teachers: LiveTeachers, device: torch.device) -> Taught:
+    """Targets of teachers that are at hand, asked now about the unchanged crops."""
+    return lambda _chosen, crops: teachers.ask(crops, device)
 
 
 def fit_last_layer(

@@ -21,7 +21,7 @@ from ostiary.reports.provenance import commit
 from ostiary.training.allocator import keep_freed_memory
 from ostiary.training.checkpoint import load_tensors, save_tensors
 from ostiary.training.embedding.batches import Faces
-from ostiary.training.embedding.head_start import asked_beforehand, head_start
+from ostiary.training.embedding.head_start import asked_beforehand, asked_live, head_start
 from ostiary.training.embedding.live_teachers import LiveTeachers
 from ostiary.training.embedding.portraits import Portraits, load_portraits
 from ostiary.training.embedding.recipe import FaceRecipe
@@ -97,9 +97,7 @@ def train_face(
     watcher = _watcher(recipe, settings.peers)
     resumed = settings.resume and (settings.out / "checkpoint.safetensors").exists()  # then it is in there
     if recipe.start == "watcher" and watcher is not None and not resumed:
-        taught = asked_beforehand(faces, watcher)
-        if live is not None:
-            taught = lambda _, crops: live.ask(crops, fabric.device)  # noqa: E731
+        taught = asked_beforehand(faces, watcher) if live is None else asked_live(live, fabric.device)
         head_start(recipe, network, learnt, watcher, taught, settings.seed)
     part = Part(fabric.global_rank, fabric.world_size)
     task = FaceTask(
