@@ -1,4 +1,4 @@
-"""What ships of personal verifiers: one phase, balanced, the backbone's opinion throughout, no neighbourhoods.
+"""Personal verifiers in one phase, balanced, the backbone's opinion throughout, no neighbourhoods.
 
 Hard negatives and less weight on mated comparisons, as in ``personal``, cost accuracy from the step on at which
 they begin (``results/personal/ablation.md``): 22,785 numbers have nothing left for fine distinctions.
