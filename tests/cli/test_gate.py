@@ -53,8 +53,10 @@ def test_a_claim_must_be_made_by_name(run: Run, ada: At, photo: Photo) -> None:
 
 def test_json_is_all_that_is_on_stdout_and_measurements_are_asked_for(run: Run, ada: At, photo: Photo) -> None:
     shown = run("verify", photo("ada"), "--user", "ada", "--json", *ada)
-    assert json.loads(shown.stdout)["accepted"] is True
-    assert "0.98" not in shown.stdout
+    told = json.loads(shown.stdout)
+    assert told["accepted"] is True
+    del told["milliseconds"]  # any digits may stand in times
+    assert "0.98" not in str(told)
     assert "similarity" not in shown.stdout
     more = json.loads(run("verify", photo("ada"), "--user", "ada", "--json", "--measurements", *ada).stdout)
     assert (more["liveness"], more["similarity"]) == (pytest.approx(0.9876), pytest.approx(1))
