@@ -35,7 +35,8 @@ class FaceArm(Arm):
     peers: tuple[TeacherName, ...] = ()
     """Names of ``reports/embedders.py``; the cosines of several are averaged."""
     without: tuple[str, ...] = ()
-    """Parts of the recipe that are left out: "margin", "teaching", "watcher" (with its hints)."""
+    """Parts of the recipe that are left out: "margin", "teaching", "watcher" (with its hints). An arm that is like
+    this one goes without them, too."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> FaceArm:
@@ -77,15 +78,24 @@ class FaceStudy(BaseModel):
 
         """
         recipe = resolved(self.arms, name, FaceRecipe)
-        if recipe is None or not self.arms[name].without:
+        left_out = self._left_out(name)
+        if recipe is None or not left_out:
             return recipe
         fields = recipe.model_dump()
-        for part in self.arms[name].without:
+        for part in left_out:
             if part == "watcher":
                 fields["teaching"] |= {"watcher": None, "hints": 0.0}
             else:
                 fields[part] = None
         return FaceRecipe.model_validate(fields)
+
+    def _left_out(self, name: str | None) -> set[str]:
+        """What an arm goes without, and what the arms do that it is like; these are in no circle."""
+        parts: set[str] = set()
+        while name is not None:
+            parts |= set(self.arms[name].without)
+            name = self.arms[name].like
+        return parts
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, arm by arm in the plan's order."""
