@@ -37,6 +37,14 @@ def face(
     out_folder: RunFolder,
     recipe: RecipeName = "few_people",
     network: Network = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="model.safetensors of an earlier run to start from; a network with a dial starts from the one "
+            "without.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Epochs = None,
     seed: Seed = 0,
     teachers: Teachers = None,
@@ -58,8 +66,9 @@ def face(
 
     chosen = altered(face_recipe(recipe), network=network, epochs=epochs, processes=processes)
     settings = FaceRunSettings(
-        out=out_folder, cache=cache or out_folder / "cache", teachers=teachers, peers=peers, seed=seed,
-        workers=workers, processes=processes, accelerator=accelerator, precision=precision, resume=not fresh,
+        out=out_folder, cache=cache or out_folder / "cache", teachers=teachers, peers=peers, start=start_from,
+        seed=seed, workers=workers, processes=processes, accelerator=accelerator, precision=precision,
+        resume=not fresh,
     )  # fmt: skip
     with progress() as report:
         path = train_face(

@@ -6,14 +6,16 @@ its precision. 8-bit ranges are calibrated on people that were learnt from.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from ostiary.adaptive import blocks, specialise
+from ostiary.adaptive import apply_statistics, blocks, recalibrate, specialise
 from ostiary.data.identities import IdentityIndex
 from ostiary.data.listing import list_pictures
 from ostiary.data.pictures import PictureStore
@@ -24,6 +26,7 @@ from ostiary.export.release import Progress, Released, Terms
 from ostiary.export.rewrite import Target
 from ostiary.metrics.verification_threshold import choose_match_threshold
 from ostiary.metrics.verification_trials import Comparisons
+from ostiary.networks.face_network import FaceNetwork
 from ostiary.runtime.embedding import EmbeddingModel, similarity
 from ostiary.runtime.embedding_record import MatchThreshold
 from ostiary.training.embedding.portraits import Portraits
@@ -31,6 +34,8 @@ from ostiary.training.embedding.run import TrainedFaceNetwork, apart, training_p
 
 CALIBRATION = 256
 """Pictures that 8-bit ranges are calibrated on."""
+MEASURED = 1024
+"""Pictures that the statistics of a word are measured on."""
 NON_MATED = 50_000
 """Comparisons of two people that a threshold is chosen on, of all that the people held out would give."""
 
@@ -54,7 +59,8 @@ def release_face(
 
     Args:
         people: the index that the network was trained with, and its pictures: the people that its recipe holds
-            out are for the threshold, others for calibration. Without them the file has no threshold.
+            out are for the threshold, others for calibration and for the statistics of a word. Without them the
+            file has no threshold, and the statistics of the training.
         cache: folder for decoded pictures; needed with ``people``.
         calibration: crops uint8 (N, 112, 112, 3) in place of those of ``people``, for ``cpu-int8``.
         word: the configuration, for an adaptive network.
@@ -75,7 +81,6 @@ def release_face(
             f"{recipe.network} is adaptive: name one of its words." if not word
             else f"{recipe.network} has no configuration words: leave the word out."
         )  # fmt: skip
-    network = specialise(model.network, word) if word else model.network
     card = EmbeddingCard(
         name=terms.name,
         version=terms.version,
@@ -86,6 +91,7 @@ def release_face(
         training_commit=model.record["commit"],
         network=f"{recipe.network_name}/{word}" if word else recipe.network_name,
     )
+    learnt: Portraits | None = None
     held_out: Portraits | None = None
     if people is not None:
         index, pictures = people
@@ -94,6 +100,7 @@ def release_face(
             recipe, training_portraits(recipe, index, pictures, cache or out.parent / "cache", report)
         )
         calibration = _evenly(learnt, CALIBRATION) if calibration is None else calibration
+    network = _of_word(model, word, learnt)
     if held_out is not None:
         with TemporaryDirectory() as folder:
             draft = export_face(
@@ -139,6 +146,20 @@ def read_crops(source: Path, size: int, limit: int = CALIBRATION) -> NDArray[np.
 
 def _evenly(portraits: Portraits, limit: int) -> NDArray[np.uint8]:
     return portraits.crops(np.unique(np.linspace(0, len(portraits) - 1, limit).astype(int)).tolist())
+
+
+def _of_word(model: TrainedFaceNetwork, word: str, learnt: Portraits | None) -> FaceNetwork:
+    """The network of one word, with statistics of its own where there are pictures to measure them on."""
+    if not word:
+        return model.network
+    if learnt is None:
+        return specialise(model.network, word)
+    network = copy.deepcopy(model.network)
+    crops = _evenly(learnt, MEASURED)
+    parts = np.array_split(crops, max(1, len(crops) // _BATCH))
+    inputs = [torch.from_numpy(model.recipe.preprocess.normalise(part)) for part in parts]
+    apply_statistics(network, recalibrate(network, word, inputs))
+    return specialise(network, word)
 
 
 def _threshold(

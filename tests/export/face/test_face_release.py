@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ostiary.data.identities import IdentityIndex, Portrait
@@ -105,6 +106,22 @@ def test_without_people_there_is_no_threshold(trained: TrainedFaceNetwork, folde
 def test_a_word_belongs_to_an_adaptive_network(trained: TrainedFaceNetwork, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="has no configuration words"):
         release_face(trained, tmp_path / "face.onnx", TERMS, word="HHH")
+
+
+def test_a_word_gets_statistics_of_its_own(people: tuple[IdentityIndex, PictureStore], tmp_path: Path) -> None:
+    """Those of an untrained network are 0 and 1: measured ones bring the last normalisation to unit variance."""
+    recipe = RECIPE.model_copy(update={"network": "pta_seesaw_shuffle"})
+    model = TrainedFaceNetwork(recipe.untrained().eval(), recipe, RECORD)
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    released = release_face(
+        model, tmp_path / "face.onnx", TERMS, people=people, cache=tmp_path, fmr=0.05, word="LHL"
+    )
+    assert EmbeddingModel(released.path).metadata.network == "pta_seesaw_shuffle/LHL"
+    crops = apart(recipe, training_portraits(recipe, *people, tmp_path))[0].crops(range(12))
+    measured = EmbeddingModel(released.path).embed(crops)
+    as_trained = EmbeddingModel(release_face(model, tmp_path / "as.onnx", TERMS, word="LHL").path).embed(crops)
+    assert np.abs(measured.mean(0)).max() < 0.1 < np.abs(as_trained.mean(0)).max()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.network.state_dict().items())
 
 
 def test_crops_are_read_evenly_and_bad_ones_left_out(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from ostiary.adaptive import blocks, specialise
 from ostiary.data.identities import IdentityIndex, Portrait
 from ostiary.data.pictures import open_pictures
 from ostiary.errors import ConfigurationError, DataIndexError, InputError, WeightsError
@@ -122,6 +124,34 @@ def test_a_network_with_a_dial_learns_its_words(people: Path, index: IdentityInd
         assert {row["word"] for row in csv.DictReader(file)} <= {"HHH", "LLL"}
     (epoch,) = load_face_network(tmp_path / "model.safetensors").record["history"]
     assert {"development_fnmr_HHH", "development_fnmr_LLL"} <= set(epoch)
+
+
+def test_a_dial_starts_from_the_network_without_one(
+    people: Path, index: IdentityIndex, whole: Path, tmp_path: Path
+) -> None:
+    plain = TINY.model_copy(update={"network": "seesaw_shuffle"})
+    train(people, index, tmp_path / "plain", altered(plain, epochs=1))
+    start = tmp_path / "plain" / "model.safetensors"
+    trained = load_face_network(start).network
+    still = TINY.schedule.model_copy(update={"epochs": 1, "learning_rate": 1e-12, "average": 0.0})
+    dial = plain.model_copy(update={"network": "pta_seesaw_shuffle", "schedule": still})
+    train(people, index, tmp_path / "dial", dial, start=start)
+    begun = load_face_network(tmp_path / "dial" / "model.safetensors")
+    assert begun.record["start_sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()
+    heavy = specialise(begun.network, "HHH")
+    for ours, theirs in zip(heavy.parameters(), trained.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+    for ours, theirs in zip(
+        blocks(begun.network)[1].light.parameters(), trained.groups[1][1].parameters(), strict=True
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-6), "the first block of its run"
+    with pytest.raises(ConfigurationError, match="other layers"):
+        train(people, index, tmp_path / "share", altered(TINY, network="mobilefacenet"), start=start)
+    longer = plain.model_copy(update={"dimension": 32})
+    with pytest.raises(ConfigurationError, match="16 numbers, not 32"):
+        train(people, index, tmp_path / "longer", longer, start=start)
+    with pytest.raises(WeightsError, match="absent"):
+        train(people, index, tmp_path / "absent", plain, start=tmp_path / "absent.safetensors")
 
 
 def in_two_processes(people: Path, out: Path) -> list[float]:

@@ -28,6 +28,7 @@ from ostiary.training.embedding.recipe import FaceRecipe
 from ostiary.training.embedding.sharded import Part
 from ostiary.training.embedding.task import FaceTask
 from ostiary.training.embedding.teachers import read_targets
+from ostiary.training.embedding.trained_start import begin_from
 from ostiary.training.embedding.watcher import FaceWatcher
 from ostiary.training.fit import fit, make_fabric
 
@@ -44,6 +45,8 @@ class FaceRunSettings:
     """Folder of ``train face-teacher``, for recipes that follow teachers asked beforehand."""
     peers: Path | None = None
     """Folder of deployed networks, for recipes with a watcher."""
+    start: Path | None = None
+    """``model.safetensors`` of an earlier run to start from, whatever start the recipe names."""
     seed: int = 0
     workers: int = 2
     processes: int = 1
@@ -80,6 +83,8 @@ def train_face(
     Raises:
         DataIndexError: nobody could be held out, or no picture could be used.
         InputError: the recipe follows teachers and their folder was not given, or does not fit.
+        ConfigurationError: the run cannot start from ``settings.start``, which is of another network.
+        WeightsError: ``settings.start`` cannot be read.
 
     """
     fabric = make_fabric(
@@ -96,7 +101,9 @@ def train_face(
     faces = gather(recipe, learnt, settings.teachers)
     watcher = _watcher(recipe, settings.peers)
     resumed = settings.resume and (settings.out / "checkpoint.safetensors").exists()  # then it is in there
-    if recipe.start == "watcher" and watcher is not None and not resumed:
+    if settings.start is not None and not resumed:
+        begin_from(load_face_network(settings.start).network, network, settings.start)
+    elif recipe.start == "watcher" and watcher is not None and not resumed:
         taught = asked_beforehand(faces, watcher) if live is None else asked_live(live, fabric.device)
         head_start(recipe, network, learnt, watcher, taught, settings.seed)
     part = Part(fabric.global_rank, fabric.world_size)
@@ -123,6 +130,9 @@ def train_face(
             "commit": commit(),
             "data": sorted({portrait.dataset for portrait in learnt.portraits}),
             "index_sha256": _hash(portraits.portraits),
+            "start_sha256": None
+            if settings.start is None
+            else hashlib.sha256(settings.start.read_bytes()).hexdigest(),
             "pictures": len(learnt),
             "people": int(faces.people.max(initial=-1)) + 1,
             "held_out_people": len({portrait.person for portrait in development.portraits}),
