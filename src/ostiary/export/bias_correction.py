@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
-from ostiary.runtime.session import make_session
+from ostiary.export.graph_weights import GraphWeights
+from ostiary.export.inner_values import evenly, inner_values
 
 PICTURES = 64
 """Of those for calibration, evenly; a mean over all places of their maps needs no more."""
@@ -33,8 +33,7 @@ def correct_biases(
         What was added, by the name of the bias in ``model``.
 
     """
-    chosen = np.unique(np.linspace(0, len(calibration) - 1, PICTURES).astype(int))
-    pictures = [calibration[place : place + 1] for place in chosen]
+    pictures = evenly(calibration, PICTURES)
     quantised = {node.name: node for node in small.graph.node}
     layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm") and len(node.input) == 3]
     wanted = _means(model, [layer.output[0] for layer in layers], pictures)
@@ -48,28 +47,21 @@ def correct_biases(
 
 
 def _means(
-    model: onnx.ModelProto, values: list[str], pictures: list[NDArray[np.float32]]
+    model: onnx.ModelProto, values: list[str], pictures: NDArray[np.float32]
 ) -> Iterator[NDArray[np.float64]]:
     """The mean of each channel of inner values over pictures and places."""
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
-    del cut.graph.output[:]
-    cut.graph.output.extend(onnx.ValueInfoProto(name=value) for value in values)
-    session = make_session(cut.SerializeToString())
     sums = [np.zeros(1)] * len(values)
-    for picture in pictures:
-        maps = session.run(values, {"input": picture})
+    for maps in inner_values(model, values, pictures):
         sums = [total + each.mean((0, *range(2, each.ndim))) for total, each in zip(sums, maps, strict=True)]
     return (total / len(pictures) for total in sums)
 
 
 def add_to_bias(graph: onnx.GraphProto, bias: str, amount: NDArray[np.float64]) -> None:
     """To a bias in floating point, or one in 32-bit steps behind a ``DequantizeLinear``."""
-    arrays = {tensor.name: tensor for tensor in graph.initializer}
+    weights = GraphWeights(graph)
     steps = next((node for node in graph.node if node.output[0] == bias), None)
     name = bias if steps is None else steps.input[0]
-    old = numpy_helper.to_array(arrays[name])
-    unit = 1.0 if steps is None else numpy_helper.to_array(arrays[steps.input[1]])
+    old = weights[name]
+    unit = 1.0 if steps is None else weights[steps.input[1]]
     new = old + amount / unit
-    new = np.round(new) if np.issubdtype(old.dtype, np.integer) else new
-    arrays[name].CopyFrom(numpy_helper.from_array(new.astype(old.dtype), name))
+    weights[name] = np.round(new) if np.issubdtype(old.dtype, np.integer) else new

@@ -20,6 +20,7 @@ from ostiary.adaptive import Adaptive
 from ostiary.errors import ConfigurationError, WeightsError
 from ostiary.export.card import EmbeddingCard, example_input, model_of, sealed
 from ostiary.export.graph import Emitter, Scope
+from ostiary.export.half_size import in_half_size
 from ostiary.export.rewrite import Form, Target, form_for, rewritten
 from ostiary.export.rewrites.equalise import equalise
 from ostiary.export.static import quantised
@@ -120,15 +121,18 @@ def face_model(network: nn.Module, preprocess: Preprocess) -> onnx.ModelProto:
 
 
 def eight_bits(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
-    """The model of a face network with 8 bits, calibrated on inputs (N, 3, 112, 112); a stem with swish stays.
+    """The model of a face network with 8 bits, calibrated on inputs (N, 3, 112, 112); its ends stay where it pays.
 
-    No factor can be moved through a swish, so that the channels of the stem, of very different ranges, share one
-    scale; its rounding is felt in every layer that follows (results/face/summary.md).
+    The last layers are a fiftieth of the work, and their rounding is felt in every embedding; on disk their
+    weights take half their bytes. A stem with swish stays, too: no factor can be moved through a swish, so that the
+    stem's channels, of very different ranges, share one scale (results/face/summary.md).
     """
     convolutions = [place for place, node in enumerate(model.graph.node) if node.op_type == "Conv"]
     stem = model.graph.node[: convolutions[2]]
+    last = model.graph.node[convolutions[-2] :]
     swish = any(node.op_type == "Sigmoid" for node in stem)
-    return quantised(model, calibration, in_float=[node.name for node in stem] if swish else [])
+    in_float = [node.name for node in [*(stem if swish else []), *last]]
+    return in_half_size(quantised(model, calibration, in_float=in_float), in_float)
 
 
 def operators_run(content: bytes) -> Counter[tuple[str, str]]:

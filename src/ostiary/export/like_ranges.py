@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
-from ostiary.runtime.session import make_session
+from ostiary.export.graph_weights import GraphWeights, attribute
+from ostiary.export.inner_values import evenly, inner_values
 
 NARROWEST = 1e-2
 """No range counts as smaller than this part of the largest."""
@@ -48,7 +48,7 @@ def with_like_ranges(model: onnx.ModelProto, samples: NDArray[np.float32]) -> on
     found = places(equal.graph)
     if not found:
         return equal
-    weights = _Weights(equal.graph)
+    weights = GraphWeights(equal.graph)
     for place, spread in zip(found, _ranges(model, found, samples), strict=True):
         full = float(spread.max())
         if np.isfinite(place.limit):
@@ -63,14 +63,14 @@ def with_like_ranges(model: onnx.ModelProto, samples: NDArray[np.float32]) -> on
 
 def places(graph: onnx.GraphProto) -> list[Place]:
     """Where a factor can be moved: nothing else reads the activation, or the weights on either side."""
-    weights = _Weights(graph)
+    weights = GraphWeights(graph)
     read = Counter(name for node in graph.node for name in node.input)
     reader = {name: node for node in graph.node for name in node.input}
     results = {entry.name for entry in graph.output}
     found = []
     for conv in (node for node in graph.node if node.op_type == "Conv"):
         act = reader.get(conv.output[0])
-        limit = None if act is None else weights.limit(act)
+        limit = None if act is None else _limit(weights, act)
         if act is None or limit is None:
             continue
         after = reader.get(act.output[0])
@@ -78,7 +78,7 @@ def places(graph: onnx.GraphProto) -> list[Place]:
             continue
         shapes = weights.shape(conv.input[1]), weights.shape(after.input[1])
         alone = all(read[name] == 1 for name in (conv.output[0], act.output[0], *conv.input[1:], after.input[1]))
-        groups = next((entry.i for entry in after.attribute if entry.name == "group"), 1)
+        groups = attribute(after, "group", 1)
         depthwise = shapes[1][:2] == (groups, 1)
         apart = results.isdisjoint((conv.output[0], act.output[0]))
         if alone and apart and shapes[0] and (depthwise or groups == 1) and shapes[1]:
@@ -86,44 +86,20 @@ def places(graph: onnx.GraphProto) -> list[Place]:
     return found
 
 
-class _Weights:
-    """The initialisers of a graph by name, read and changed as arrays."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Empty where there is no such initialiser."""
-        return tuple(self._tensors[name].dims) if name in self._tensors else ()
-
-    def limit(self, node: onnx.NodeProto) -> float | None:
-        """The largest number that a ReLU lets through; None for what is none."""
-        if node.op_type == "Relu":
-            return float("inf")
-        if node.op_type != "Clip" or len(node.input) != 3 or not {*node.input[1:]} <= self._tensors.keys():
-            return None
-        low, high = (float(numpy_helper.to_array(self._tensors[name])) for name in node.input[1:])
-        return high if low == 0 else None
-
-    def multiply(self, name: str, factors: NDArray[np.float64], axis: int = 0) -> None:
-        old = numpy_helper.to_array(self._tensors[name])
-        shape = [1] * old.ndim
-        shape[axis] = -1
-        new = (old * factors.reshape(shape)).astype(old.dtype)
-        self._tensors[name].CopyFrom(numpy_helper.from_array(new, name))
+def _limit(weights: GraphWeights, node: onnx.NodeProto) -> float | None:
+    """The largest number that a ReLU lets through; None for what is none."""
+    if node.op_type == "Relu":
+        return float("inf")
+    if node.op_type != "Clip" or len(node.input) != 3 or not all(name in weights for name in node.input[1:]):
+        return None
+    low, high = (float(weights[name]) for name in node.input[1:])
+    return high if low == 0 else None
 
 
 def _ranges(model: onnx.ModelProto, found: list[Place], samples: NDArray[np.float32]) -> list[NDArray[np.float64]]:
     """The largest value of each channel behind each ReLU."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    names = [place.between for place in found]
-    del watched.graph.output[:]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    session = make_session(watched.SerializeToString())
-    largest = [np.zeros(1)] * len(names)
-    for place in np.unique(np.linspace(0, len(samples) - 1, PICTURES).astype(int)):
-        maps = session.run(names, {"input": samples[place : place + 1]})
+    largest = [np.zeros(1)] * len(found)
+    for maps in inner_values(model, [place.between for place in found], evenly(samples, PICTURES)):
         largest = [
             np.maximum(known, each.max((0, 2, 3)).astype(np.float64))
             for known, each in zip(largest, maps, strict=True)

@@ -1,7 +1,7 @@
 """Static quantisation of a model: 8-bit weights, a scale a channel, and unsigned 8-bit activations.
 
-Signed activations are slow on x86. Before, channels are given like ranges; after, the biases make up for what
-rounding does to the means.
+Signed activations are slow on x86. Before, channels are given like ranges, and weights are rounded together;
+after, the biases make up for what rounding does to the means.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from ostiary.errors import ConfigurationError
 from ostiary.export.bias_correction import add_to_bias, correct_biases
+from ostiary.export.fitting_ranges import fitting_ranges
 from ostiary.export.like_ranges import with_like_ranges
+from ostiary.export.like_sums import with_like_sums
+from ostiary.export.optimal_rounding import rounded_together
 
 
 def quantised(
@@ -34,7 +37,8 @@ def quantised(
 
     """
     _check(calibration)
-    return _rounded(with_like_ranges(model, calibration), calibration, in_float)[0]
+    ready = rounded_together(_alike(model, calibration), calibration, in_float)
+    return _rounded(ready, calibration, in_float, fitting_ranges(ready, calibration, in_float))[0]
 
 
 def made_ready(
@@ -50,7 +54,7 @@ def made_ready(
     """
     _check(calibration)
     ready = onnx.ModelProto()
-    ready.CopyFrom(with_like_ranges(model, calibration) if scaled else model)
+    ready.CopyFrom(_alike(model, calibration) if scaled else model)
     stem = [node.name for node in ready.graph.node[:2]]
     for bias, amount in _rounded(ready, calibration, stem)[1].items():
         add_to_bias(ready.graph, bias, amount)
@@ -62,8 +66,15 @@ def _check(calibration: NDArray[np.float32]) -> None:
         raise ConfigurationError("there are no pictures to calibrate on: give an index with faces.")
 
 
+def _alike(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
+    return with_like_sums(with_like_ranges(model, calibration), calibration)
+
+
 def _rounded(
-    model: onnx.ModelProto, calibration: NDArray[np.float32], in_float: Sequence[str]
+    model: onnx.ModelProto,
+    calibration: NDArray[np.float32],
+    in_float: Sequence[str],
+    ranges: dict[str, list[dict[str, Any]]] | None = None,
 ) -> tuple[onnx.ModelProto, dict[str, NDArray[np.float64]]]:
     """The 8-bit model, and what its biases were changed by, by name."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -81,6 +92,7 @@ def _rounded(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=list(in_float),
+            extra_options={"TensorQuantOverrides": ranges or {}},
         )
         small: onnx.ModelProto = onnx.load(output)
         added = correct_biases(small, onnx.load(source), calibration)

@@ -97,15 +97,16 @@ def test_8_bits_are_close_and_small(style: Style, crops: NDArray[np.uint8], tmp_
 
 
 @pytest.mark.parametrize(("style", "kept"), [(SHUFFLE, 2), (Style("relu"), 0), (Style("prelu"), 0)])
-def test_a_stem_with_swish_stays_in_floating_point(
+def test_the_last_layers_and_a_stem_with_swish_stay_in_floating_point(
     style: Style, kept: int, crops: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     path = export_face(small(style), tmp_path / "small.onnx", CARD, "cpu-int8", calibration=crops).path
     graph = onnx.load(str(path)).graph
     floats = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    floats |= {node.output[0] for node in graph.node if node.op_type == "Cast"}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     in_float = [node.input[1] in floats for node in convolutions]
-    assert in_float == [True] * kept + [False] * (len(convolutions) - kept)
+    assert in_float == [True] * kept + [False] * (len(convolutions) - kept - 2) + [True] * 2
 
 
 def test_8_bits_need_pictures(network: FaceNetwork, tmp_path: Path) -> None:
