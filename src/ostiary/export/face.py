@@ -124,8 +124,8 @@ def eight_bits(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx
     """The model of a face network with 8 bits, calibrated on inputs (N, 3, 112, 112); its ends stay where it pays.
 
     The last layers are a fiftieth of the work, and their rounding is felt in every embedding; on disk their
-    weights take half their bytes. A stem with swish stays, too: no factor can be moved through a swish, so that the
-    stem's channels, of very different ranges, share one scale (results/face/summary.md).
+    weights take half their bytes. A stem with swish stays, too: no factor can be moved through a swish, so that
+    the stem's channels, of very different ranges, share one scale (results/face/summary.md).
     """
     convolutions = [place for place, node in enumerate(model.graph.node) if node.op_type == "Conv"]
     stem = model.graph.node[: convolutions[2]]
