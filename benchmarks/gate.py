@@ -84,10 +84,10 @@ def untrained(network: str, folder: Path) -> Path:
 
 
 def stages(
-    frame: NDArray[np.uint8], vault: Vault, weights: Path, words: Sequence[str]
+    frame: NDArray[np.uint8], vault: Vault, weights: Path, words: Sequence[str], alive: Path | None
 ) -> dict[str, Callable[[], object]]:
     """What a decision consists of, each part by itself, and the whole under each word."""
-    detector, liveness, embedding = FaceDetector(), LivenessModel(keep=len(words)), EmbeddingModel(weights)
+    detector, liveness, embedding = FaceDetector(), LivenessModel(alive, keep=len(words)), EmbeddingModel(weights)
     matcher = EmbeddingMatcher(weights)
     gallery = Gallery(vault, matcher, 0, time.time)
     face = detector.detect(frame)[0]
@@ -96,7 +96,7 @@ def stages(
     people, probe = gallery.one("ada"), matcher.probe(Shot(frame, face))
     limits, outcomes = QualityLimits(), dict.fromkeys(ALWAYS_REQUIRED, "passed")
     gates = {
-        word: Gate(vault, liveness=LivenessStage(configuration=word), matcher=matcher, policy=THOROUGH)
+        word: Gate(vault, liveness=LivenessStage(alive, configuration=word), matcher=matcher, policy=THOROUGH)
         for word in words
     }
     return {
@@ -206,6 +206,7 @@ def main() -> None:
     parser.add_argument(
         "--words", default="HHH,LLL", help="configurations; the first is the one compared with peers"
     )
+    parser.add_argument("--liveness", type=Path, help="weights; default: the packaged ones")
     parser.add_argument("--weights", type=Path, help="of the embedding; default: an untrained --network")
     parser.add_argument("--network", default="seesaw_shuffle", help="of the registry, for an untrained embedding")
     parser.add_argument("--peer-python", type=Path, help="Python of an environment with the peers")
@@ -221,7 +222,7 @@ def main() -> None:
         vault = stack.enter_context(Vault.create(folder / "vault.db", bytes(range(32))))
         gate = Gate(
             vault,
-            liveness=LivenessStage(configuration=words[0]),
+            liveness=LivenessStage(arguments.liveness, configuration=words[0]),
             matcher=EmbeddingMatcher(weights),
             policy=THOROUGH,
         )
@@ -232,10 +233,12 @@ def main() -> None:
         if shown.similarity is None or shown.liveness is None:
             sys.exit(f"The gate did not measure the frame: {shown.reason}.")
         name = arguments.weights.name if arguments.weights else f"{arguments.network}, untrained"
-        print(f"{describe()}\n\nFrames of {WIDTH}x{HEIGHT}; embedding: {name}; {arguments.rounds} rounds.\n")
+        alive = arguments.liveness.name if arguments.liveness else "as packaged"
+        used = f"liveness: {alive}; embedding: {name}; {arguments.rounds} rounds."
+        print(f"{describe()}\n\nFrames of {WIDTH}x{HEIGHT}; {used}\n")
         parts = interleave(
-            stages(frames[0], vault, weights, words), rounds=arguments.rounds, warmup=arguments.warmup,
-            seed=arguments.seed, clock=time.process_time,
+            stages(frames[0], vault, weights, words, arguments.liveness), rounds=arguments.rounds,
+            warmup=arguments.warmup, seed=arguments.seed, clock=time.process_time,
         )  # fmt: skip
         print("\n".join(stage_table(parts)), flush=True)
         peers: dict[str, Peer] = {}
@@ -255,7 +258,12 @@ def main() -> None:
         )
         print("\n" + "\n".join(peer_table(samples, peers, arguments.rounds, words[0])))
     if arguments.out:
-        record: dict[str, Any] = {"machine": describe(), "rounds": arguments.rounds, "embedding": name}
+        record: dict[str, Any] = {
+            "machine": describe(),
+            "rounds": arguments.rounds,
+            "liveness": alive,
+            "embedding": name,
+        }
         record["parts_ms"] = {part: times.median for part, times in parts.items()}
         record["systems_ms"] = {peer or "gate": times.median for peer, times in samples.items()}
         record["not_run"] = {peer: made.reason for peer, made in peers.items() if made.reason}

@@ -2,11 +2,14 @@
 
     python benchmarks/serve.py load --weights face.onnx --requests 400
     python benchmarks/serve.py broken --weights face.onnx --requests 10000
+    python benchmarks/serve.py schema --schemathesis VENV/bin/schemathesis --requests 1000
 
 Starts a server of its own on this machine, with a vault of its own, and asks it over HTTP from this machine alone.
 ``load`` prints a Markdown table: requests per second and latency of ``/verify`` at 1, 8 and 64 clients. ``broken``
 damages the bytes of real requests at random places: it prints the statuses and the server's memory before and
-after, and ends with exit code 1 if a request was answered with 5xx or accepted.
+after, and ends with exit code 1 if a request was answered with 5xx or accepted. ``schema`` lets Schemathesis make
+requests of the OpenAPI document, for each operation so many, fitting and not; it comes from an environment of its
+own, and says what was wrong.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 import io
 import multiprocessing
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -58,10 +62,11 @@ class Server:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("load", "broken"))
+    parser.add_argument("what", choices=("load", "broken", "schema"))
     parser.add_argument("--weights", help="of the face embedding; None for the packaged one")
     parser.add_argument("--photo", type=Path, default=PHOTO)
     parser.add_argument("--requests", type=int, default=400, help="for each number of clients, or in all")
+    parser.add_argument("--schemathesis", type=Path, help="its program, for schema")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -71,6 +76,8 @@ def main() -> None:
         enrol(server, photo)
         if arguments.what == "load":
             load(server, photo, arguments.requests)
+        elif arguments.what == "schema":
+            sys.exit(by_schema(server, arguments.schemathesis, arguments.requests, arguments.seed))
         elif not broken(server, photo, arguments.requests, arguments.seed):
             sys.exit(1)
 
@@ -128,6 +135,25 @@ def broken(server: Server, photo: bytes, requests: int, seed: int) -> bool:
     print(f"{requests} requests: {dict(sorted(statuses.items()))}; accepted: {accepted}")
     print(f"memory after a tenth {before:.0f} MiB, in the end {after:.0f} MiB")
     return not accepted and not any(status >= 500 for status in statuses)
+
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+)
+
+
+def by_schema(server: Server, program: Path, requests: int, seed: int) -> int:
+    """The exit code of Schemathesis; the server's memory is printed."""
+    before = server.memory()
+    command = [program, "run", f"{server.address}/openapi.json", "--checks", ",".join(CHECKS)]
+    options = ["--max-examples", str(requests), "--seed", str(seed), "--continue-on-failure"]
+    done = subprocess.run([*command, *options])
+    print(f"memory before {before:.0f} MiB, in the end {server.memory():.0f} MiB")
+    return done.returncode
 
 
 def damaged(form: bytes, choose: random.Random) -> bytes:

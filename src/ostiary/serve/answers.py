@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,9 @@ from ostiary.serve.door import Look
 from ostiary.serve.thresholds import Origin
 from ostiary.serve.words import decided, looked
 
-Box = tuple[float, float, float, float]
+# Lists of a length, not tuples: many readers of OpenAPI know no ``prefixItems``.
+Box = Annotated[list[float], Field(min_length=4, max_length=4)]
+Size = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class Problem(BaseModel):
@@ -62,7 +64,7 @@ class LookAnswer(BaseModel):
     causes: list[str]
     faces: int
     box: Box | None = Field(description="Of the largest face: x, y, width and height in pixels.")
-    size: tuple[int, int] = Field(description="Width and height of the picture.")
+    size: Size = Field(description="Width and height of the picture.")
     quality: dict[str, float | None] | None = Field(description="What was measured of the face, in plain units.")
     configuration: str
     milliseconds: float
@@ -79,7 +81,7 @@ class LookAnswer(BaseModel):
             causes=list(look.causes),
             faces=look.faces,
             box=None if look.box is None else _box(look.box),
-            size=look.size,
+            size=list(look.size),
             quality=None if look.quality is None else look.quality.to_dict(),
             configuration=look.configuration,
             milliseconds=round(look.milliseconds, 3),
@@ -201,5 +203,4 @@ class ConfigurationsAnswer(BaseModel):
 
 
 def _box(box: Any) -> Box:
-    x, y, width, height = (round(float(value), 1) for value in box)
-    return x, y, width, height
+    return [round(float(value), 1) for value in box]
