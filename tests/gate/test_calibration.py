@@ -162,6 +162,26 @@ def test_hashes_tell_files_and_crops_apart(tmp_path: Path) -> None:
         model_hashes(tmp_path / "none.onnx", crop)
 
 
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        ({"target": "fmr=0.001", "rate": 0.0, "upper_limit": 0.0009}, 0.0009),
+        ({"target": "fpir=0.01@500", "rate": 1e-5, "upper_limit": None}, 1e-5),
+        ({"target": "fnmr=0.02", "rate": 0.02, "upper_limit": 0.03}, None),
+        (
+            {
+                "target": "fnmr=0.02",
+                "other": Companion(name="fmr", rate=0, low=0, high=0.004, errors=0, trials=900),
+            },
+            0.004,
+        ),
+        ({"target": "apcer=0.05", "rate": 0.05}, None),
+    ],
+)
+def test_no_error_among_few_trials_is_no_rate_of_zero(fields: dict[str, Any], known: float | None) -> None:
+    assert _operating(**fields).false_match_rate == known
+
+
 def test_thresholds_in_weights_are_calibrations_too() -> None:
     stored = Threshold(value=0.6, target="apcer_max<=0.05", rate=0.05, n_bona_fide=50, n_attack=80, data="d")
     found = stored_operating(stored)

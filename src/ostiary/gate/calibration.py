@@ -91,6 +91,13 @@ class Operating(BaseModel):
     other: Companion | None = None
     warning: str | None = None
 
+    @property
+    def false_match_rate(self) -> float | None:
+        """What is known of it, with caution: the upper limit, since no error among few trials is no rate of 0."""
+        if self.target.startswith(("fmr=", "fpir=")):
+            return self.rate if self.upper_limit is None else self.upper_limit
+        return self.other.high if self.other is not None and self.other.name == "fmr" else None
+
 
 class Calibration(BaseModel):
     """The thresholds of a site, as a JSON file.

@@ -143,8 +143,10 @@ class EmbeddingMatcher:
         if calibration and matching:
             calibration.for_models(matching=hashes, flip=self._flip)
         self._threshold = matching.value if matching else embedder.threshold
-        recorded = matching or self._network.metadata.threshold
-        self.false_match_rate = recorded.rate if recorded else None
+        recorded = self._network.metadata.threshold
+        self.false_match_rate = (
+            matching.false_match_rate if matching is not None else None if recorded is None else recorded.rate
+        )
         self.problems: tuple[str, ...] = (
             (
                 f"{self._network.path.name} records no threshold for matching, and no calibration gives one: "

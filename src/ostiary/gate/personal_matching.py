@@ -110,7 +110,7 @@ class PersonalMatcher:
         fitting = calibration.for_models(matching=hashes) if calibration else None
         own = fitting.matching if fitting else None
         self._threshold = own.value if own else None
-        self.false_match_rate = own.rate if own else None
+        self.false_match_rate = own.false_match_rate if own else None
         self.problems: tuple[str, ...] = ()
         self.generator: str | None = None
         if isinstance(generate, PersonalEnrolment):
