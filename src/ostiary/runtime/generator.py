@@ -21,7 +21,10 @@ from ostiary.runtime.session import make_session
 from ostiary.runtime.template import Precision, Template
 
 GENERATOR = Shelf(
-    "personal generator", {"personal_f112": "personal_f112.onnx"}, "personal_f112", "OSTIARY_GENERATOR"
+    "personal generator",
+    {"personal_f112": "personal_f112.onnx", "personal_f112w": "personal_f112w.onnx"},
+    "personal_f112",
+    "OSTIARY_GENERATOR",
 )
 
 

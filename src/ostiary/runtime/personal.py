@@ -28,7 +28,12 @@ from ostiary.runtime.template import Template
 if TYPE_CHECKING:
     import onnxruntime
 
-VERIFIER = Shelf("personal verifier", {"verifier_f112": "verifier_f112.onnx"}, "verifier_f112", "OSTIARY_VERIFIER")
+VERIFIER = Shelf(
+    "personal verifier",
+    {"verifier_f112": "verifier_f112.onnx", "verifier_f112w": "verifier_f112w.onnx"},
+    "verifier_f112",
+    "OSTIARY_VERIFIER",
+)
 """Files without weights; there is nothing trained in them."""
 
 
