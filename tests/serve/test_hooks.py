@@ -41,6 +41,10 @@ def test_decisions_are_told_and_looks_and_enrolments_are_not(serve: Callable[...
         while len(told) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+        count = 'ostiary_hook_events_total{hook="webhook 127.0.0.1",outcome="sent"} 3.0'
+        while count not in client.get("/metrics").text:  # the last answer may still be on its way
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         receiver.shutdown()
         thread.join()
     assert [(one["reason"], one["handle"], one["door"]) for one in told] == [

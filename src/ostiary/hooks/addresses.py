@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ostiary.errors import ConfigurationError
-from ostiary.hooks.dispatcher import Hooks
+from ostiary.hooks.dispatcher import Counted, Hooks
 from ostiary.hooks.gpio import Gpio
 from ostiary.hooks.hook import Hook
 from ostiary.hooks.mqtt import Mqtt
@@ -165,8 +165,8 @@ class Address:
         return text.splitlines()[0]
 
 
-def open_hooks(addresses: Iterable[str], door: str) -> Hooks:
-    """The hooks at these addresses, ready to be told of decisions.
+def open_hooks(addresses: Iterable[str], door: str, counted: Counted = lambda _name, _what: None) -> Hooks:
+    """The hooks at these addresses, ready to be told of decisions; ``counted`` is told what becomes of each.
 
     Raises:
         ConfigurationError, MissingExtraError: as :meth:`Address.parse` and :meth:`Address.hook`; then none is
@@ -180,7 +180,7 @@ def open_hooks(addresses: Iterable[str], door: str) -> Hooks:
             hooks.append(address.hook(door))
             stack.callback(hooks[-1].close)
         stack.pop_all()
-        return Hooks(hooks, door)
+        return Hooks(hooks, door, counted)
 
 
 def _checked(kind: str, pairs: list[tuple[str, str]]) -> dict[str, str]:

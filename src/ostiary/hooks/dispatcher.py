@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from types import TracebackType
 
@@ -44,6 +44,10 @@ class Counts:
         return self.failed + self.late + self.crowded_out
 
 
+Counted = Callable[[str, str], None]
+"""Is told the name of a hook and what became of an event: a field of :class:`Counts`."""
+
+
 class Dispatcher:
     """Tells events to one hook, in the background.
 
@@ -52,6 +56,7 @@ class Dispatcher:
         places: events that may wait.
         timeout_s: of one try.
         first_pause_s: before the second try; each further pause is twice as long, ``LONGEST_PAUSE_S`` at most.
+        counted: is told of each event what became of it, by the thread that knows.
 
     """
 
@@ -62,7 +67,9 @@ class Dispatcher:
         places: int = PLACES,
         timeout_s: float = TIMEOUT_S,
         first_pause_s: float = FIRST_PAUSE_S,
+        counted: Counted = lambda _name, _what: None,
     ) -> None:
+        self._counted = counted
         self._hook, self._places, self._timeout_s, self._first_pause_s = hook, places, timeout_s, first_pause_s
         self._waiting: deque[Event] = deque()
         self._changed = threading.Condition()
@@ -145,12 +152,14 @@ class Dispatcher:
     def _sent(self) -> None:
         with self._changed:
             self._counts.sent += 1
+        self._counted(self.name, "sent")
 
     def _lost(self, how: str, problem: str) -> None:
         """Count it, and tell of the first, the second, the fourth, ...: a log must not fill up with one outage."""
         with self._changed:
             setattr(self._counts, how, getattr(self._counts, how) + 1)
             lost = self._counts.lost
+        self._counted(self.name, how)
         if lost & (lost - 1) == 0:
             log.warning("%s was not told of a decision: %s (%d so far).", self.name, problem, lost)
 
@@ -161,12 +170,13 @@ class Hooks:
     Args:
         hooks: become this object's own, which closes them.
         door: name of the gate.
+        counted: as of :class:`Dispatcher`.
 
     """
 
-    def __init__(self, hooks: Iterable[Hook], door: str) -> None:
+    def __init__(self, hooks: Iterable[Hook], door: str, counted: Counted = lambda _name, _what: None) -> None:
         self._door = door
-        self._dispatchers = [Dispatcher(hook) for hook in hooks]
+        self._dispatchers = [Dispatcher(hook, counted=counted) for hook in hooks]
 
     def __enter__(self) -> Hooks:
         return self

@@ -74,7 +74,7 @@ def create_app(
             stack.callback(workbench.close)
             if parent is not None:
                 stack.callback(asyncio.create_task(_end_with(parent)).cancel)
-            hooks = stack.enter_context(open_hooks(settings.on_decision, door.name))
+            hooks = stack.enter_context(open_hooks(settings.on_decision, door.name, metrics.told))
             reading = Places(settings.threads + settings.waiting + _BODIES_BESIDE_WAITING)
             app.state.service = Service(door, settings, workbench, reading, metrics, folder / ENROLLING)
             app.state.hooks = hooks

@@ -51,6 +51,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._told = Counter(
+            "ostiary_hook_events",
+            "Decisions told to a hook, or not.",
+            ("hook", "outcome"),
+            registry=self._registry,
+        )
+
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request; ``route`` is that of the API, never the path, where a handle may stand."""
         self._requests.labels(route, method, str(status)).inc()
@@ -65,6 +72,10 @@ class Metrics:
         self.said(question, decision.reason)
         for stage, milliseconds in decision.milliseconds.items():
             self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def told(self, hook: str, outcome: str) -> None:
+        """What became of a decision that a hook was to be told of."""
+        self._told.labels(hook, outcome).inc()
 
     def text(self) -> bytes:
         """All that was counted, of every worker, as Prometheus reads it."""
