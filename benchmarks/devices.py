@@ -183,14 +183,14 @@ def main() -> None:
             places = np.unique(np.linspace(0, len(rows) - 1, min(arguments.limit, len(rows))).astype(int))
             scored(source, candidates, Index([rows[place] for place in places]), pictures)
         timed(source, candidates, arguments.rounds)
-    print(f"{describe()}, {_versions()}\n\n{table(candidates)}")
+    print(f"{describe()}, {versions()}\n\n{table(candidates)}")
     if arguments.out:
         rows = [{"to": one.to, "word": one.word, "precision": one.precision, **one.row} for one in candidates]
-        report = {"machine": describe(), "versions": _versions(), "files": rows}
+        report = {"machine": describe(), "versions": versions(), "files": rows}
         arguments.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _versions() -> str:
+def versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     found = []
