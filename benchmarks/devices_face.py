@@ -2,7 +2,8 @@
 
 What ``devices.py`` does for liveness: every file embeds the same aligned crops by its own runtime, and is timed in
 one run with all others (batch 1, interleaved, CPU time of the process). ``flipped`` are decisions at the threshold
-of the weights file that are not those of ONNX Runtime; accuracy is by the k-fold protocol. Prints a Markdown table.
+of the weights file that are not those of ONNX Runtime; accuracy is by the k-fold protocol. A Markdown table comes
+out.
 
 python benchmarks/devices_face.py --pairs pairs.csv --images validation.tar --calibration train.tar
 """
