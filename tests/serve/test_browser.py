@@ -44,6 +44,7 @@ FLAGS = [
     "--window-size=1100,900",
 ]
 PATIENCE_S = 90
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page was not tried in a browser"),
@@ -168,9 +169,9 @@ class Page:
 
     def faults(self) -> None:
         """No serious fault of accessibility, where axe-core is at hand."""
-        axe = os.environ.get("OSTIARY_AXE")
-        if axe:
-            self.do(Path(axe).read_text(encoding="utf-8") + "; true")
+        axe = Path(os.environ.get("OSTIARY_AXE", AXE))
+        if axe.is_file():
+            self.do(axe.read_text(encoding="utf-8") + "; true")
             found = json.loads(self.do("axe.run().then((found) => JSON.stringify(found.violations))"))
             serious = [one for one in found if one["impact"] in ("serious", "critical")]
             assert not serious, [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
