@@ -91,6 +91,14 @@ def test_a_sum_that_something_else_reads_is_left_alone(samples: NDArray[np.float
     assert with_like_sums(model, samples) == model
 
 
+def test_a_silent_sum_is_left_alone() -> None:
+    model = residual()
+    for tensor in model.graph.initializer:
+        if tensor.name in {"a_bias", "b_bias"}:
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros(tensor.dims, np.float32), tensor.name))
+    assert with_like_sums(model, np.zeros((2, 3, 8, 8), np.float32)) == model
+
+
 def test_weights_are_on_steps_and_the_layer_errs_less(samples: NDArray[np.float32]) -> None:
     model = residual()
     rounded = rounded_together(model, samples)

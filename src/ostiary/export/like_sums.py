@@ -46,6 +46,8 @@ def with_like_sums(model: onnx.ModelProto, samples: NDArray[np.float32]) -> onnx
             largest[name] = np.maximum(largest[name], np.abs(values).max((0, 2, 3)).astype(np.float64))
     for each in found:
         spread = np.max([largest[name] for name in each.values], axis=0)
+        if not spread.any():  # silent on all samples
+            continue
         factors = spread.max() / np.maximum(spread, NARROWEST * spread.max())
         for writer in each.writers:
             for name in writer.input[1:]:
