@@ -74,7 +74,11 @@ class Together:
 
 
 def made(
-    source: Source, arguments: argparse.Namespace, golden: Path, crops: NDArray[np.uint8] | None, folder: Path
+    source: Source,
+    arguments: argparse.Namespace,
+    golden: Path | None,
+    crops: NDArray[np.uint8] | None,
+    folder: Path,
 ) -> list[Candidate]:
     candidates = []
     for to in arguments.to:

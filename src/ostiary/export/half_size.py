@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,8 +17,7 @@ SMALLEST = 1024
 
 def in_half_size(model: onnx.ModelProto, layers: Sequence[str]) -> onnx.ModelProto:
     """The model with the weights of named nodes as float16 behind a ``Cast``, which ONNX Runtime folds away."""
-    small = onnx.ModelProto()
-    small.CopyFrom(model)
+    small = copy.deepcopy(model)
     weights = GraphWeights(small.graph)
     names = [
         name

@@ -12,6 +12,7 @@ for pictures that were not among the samples; what would go beyond is cut off, a
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import dataclass
 
@@ -43,8 +44,7 @@ class Place:
 
 def with_like_ranges(model: onnx.ModelProto, samples: NDArray[np.float32]) -> onnx.ModelProto:
     """The same function with like ranges on these inputs float32 (N, 3, S, S); ``model`` is left as it is."""
-    equal = onnx.ModelProto()
-    equal.CopyFrom(model)
+    equal = copy.deepcopy(model)
     found = places(equal.graph)
     if not found:
         return equal

@@ -7,6 +7,7 @@ them. ``like_ranges.py`` does the same across an activation.
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -33,8 +34,7 @@ class Sum:
 
 def with_like_sums(model: onnx.ModelProto, samples: NDArray[np.float32]) -> onnx.ModelProto:
     """The same function with like ranges on these inputs float32 (N, 3, S, S); ``model`` is left as it is."""
-    equal = onnx.ModelProto()
-    equal.CopyFrom(model)
+    equal = copy.deepcopy(model)
     weights = GraphWeights(equal.graph)
     found = sums(equal.graph)
     names = [name for each in found for name in each.values]

@@ -8,6 +8,7 @@ little to share (tried, and worse).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,8 +37,7 @@ def rounded_together(
         in_float: names of nodes that will not be rounded.
 
     """
-    rounded = onnx.ModelProto()
-    rounded.CopyFrom(model)
+    rounded = copy.deepcopy(model)
     weights = GraphWeights(rounded.graph)
     layers = [
         node

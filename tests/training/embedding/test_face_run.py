@@ -19,7 +19,7 @@ from ostiary.data.identities import IdentityIndex, Portrait
 from ostiary.data.pictures import open_pictures
 from ostiary.errors import ConfigurationError, DataIndexError, InputError, WeightsError
 from ostiary.networks.face_network import SqueezeExcite
-from ostiary.training.checkpoint import load_tensors
+from ostiary.training.checkpoint import load_tensors, save_tensors
 from ostiary.training.embedding.recipe import FaceRecipe, StyleChange, Teaching, altered, face_recipe, face_recipes
 from ostiary.training.embedding.run import (
     FaceRunSettings,
@@ -150,6 +150,10 @@ def test_a_dial_starts_from_the_network_without_one(
     longer = plain.model_copy(update={"dimension": 32})
     with pytest.raises(ConfigurationError, match="16 numbers, not 32"):
         train(people, index, tmp_path / "longer", longer, start=start)
+    other = tmp_path / "other.safetensors"
+    save_tensors(other, {}, {"task": "personal", "recipe": {"name": "personal"}})
+    with pytest.raises(InputError, match="not of 'ostiary train face'"):
+        train(people, index, tmp_path / "other", plain, start=other)
     with pytest.raises(WeightsError, match="absent"):
         train(people, index, tmp_path / "absent", plain, start=tmp_path / "absent.safetensors")
 

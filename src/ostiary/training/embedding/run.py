@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from ostiary.data.identities import Identity, IdentityIndex, Portrait
 from ostiary.data.pictures import PictureStore
@@ -150,10 +151,15 @@ def load_face_network(path: Path) -> TrainedFaceNetwork:
 
     Raises:
         WeightsError: no such file, or not a model of ostiary.
+        InputError: it is the model of another task.
 
     """
     tensors, record = load_tensors(path)
-    recipe = FaceRecipe.model_validate(record["recipe"])
+    try:
+        recipe = FaceRecipe.model_validate(record.get("recipe"))
+    except ValidationError:
+        sentence = f"{path} is not of 'ostiary train face'; name the model.safetensors of such a run."
+        raise InputError(sentence) from None
     network = recipe.untrained()
     network.load_state_dict(tensors)
     return TrainedFaceNetwork(network.eval(), recipe, record)
