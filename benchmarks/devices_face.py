@@ -84,9 +84,8 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, required=True, help="folder or tar of crops of the training")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    arguments = parser.parse_args(
-        namespace=argparse.Namespace(words=[""])
-    )  # a face network has no choice of words
+    parser.set_defaults(words=[""])  # a face network has no choice of them
+    arguments = parser.parse_args()
     source = Source.read(resolve_weights(arguments.weights, EMBEDDING))
     crops = read_crops(arguments.calibration, source.record.preprocess.size)
     with tempfile.TemporaryDirectory() as folder:
