@@ -1,7 +1,7 @@
 """Static quantisation of a model: 8-bit weights, a scale a channel, and unsigned 8-bit activations.
 
-Signed activations are slow on x86. Before, channels are given like ranges, and weights are rounded together;
-after, the biases make up for what rounding does to the means.
+Signed activations are slow on x86. Before, pictures of unusual values are left out, channels are given like
+ranges, and weights are rounded together; after, the biases make up for what rounding does to the means.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ostiary.export.fitting_ranges import fitting_ranges
 from ostiary.export.like_ranges import with_like_ranges
 from ostiary.export.like_sums import with_like_sums
 from ostiary.export.optimal_rounding import rounded_together
+from ostiary.export.usual_pictures import usual_pictures
 
 
 def quantised(
@@ -36,7 +37,7 @@ def quantised(
         ConfigurationError: no calibration pictures.
 
     """
-    _check(calibration)
+    calibration = _usual(model, calibration)
     ready = rounded_together(_alike(model, calibration), calibration, in_float)
     return _rounded(ready, calibration, in_float, fitting_ranges(ready, calibration, in_float))[0]
 
@@ -52,7 +53,7 @@ def made_ready(
         ConfigurationError: no calibration pictures.
 
     """
-    _check(calibration)
+    calibration = _usual(model, calibration)
     ready = onnx.ModelProto()
     ready.CopyFrom(_alike(model, calibration) if scaled else model)
     stem = [node.name for node in ready.graph.node[:2]]
@@ -61,9 +62,10 @@ def made_ready(
     return ready
 
 
-def _check(calibration: NDArray[np.float32]) -> None:
+def _usual(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(calibration) == 0:
         raise ConfigurationError("there are no pictures to calibrate on: give an index with faces.")
+    return usual_pictures(model, calibration)
 
 
 def _alike(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
