@@ -13,6 +13,7 @@ from ostiary.training.losses import (
     contrast_loss,
     domain_loss,
     reversed_gradient,
+    spectrum,
     verdict_loss,
 )
 
@@ -93,6 +94,20 @@ def test_only_bona_fide_faces_may_hide_their_data_set() -> None:
     assert domain_loss(domains, torch.tensor([0, 0, 0]), datasets, "single_side") == 0
     everything = functional.cross_entropy(domains, datasets)
     assert domain_loss(domains, torch.tensor([1, 0, 0]), datasets, "both") == pytest.approx(float(everything))
+
+
+def test_a_grid_stands_in_the_spectrum_where_its_waves_are() -> None:
+    """Waves of 16 a side along x: 16 of 64 frequencies right and left of the middle."""
+    along = torch.arange(64) / 64 * 2 * torch.pi * 16
+    picture = torch.cos(along).expand(1, 3, 64, 64) + 5
+    found = spectrum(picture, 16)[0, 0]
+    assert found.shape == (16, 16)
+    assert {tuple(place) for place in (found > 0.5).nonzero().tolist()} == {(8, 4), (8, 12)}
+    assert torch.allclose(spectrum(picture * 1 + 3, 16)[0, 0], found, atol=1e-5)
+
+
+def test_the_spectrum_of_nothing_is_nothing() -> None:
+    assert torch.equal(spectrum(torch.ones(2, 3, 32, 32), 4), torch.zeros(2, 1, 4, 4))
 
 
 def test_a_reversed_gradient_changes_sign_and_size_and_the_features_stay() -> None:

@@ -13,10 +13,10 @@ from ostiary.networks.mobilenet_v2 import MobileNetV2, pta_mobilenet_v2
 from ostiary.training.batches import LabelledWindows, Shard
 from ostiary.training.dial import Dial
 from ostiary.training.liveness import LivenessTask
-from ostiary.training.losses import Objective, verdict_loss
+from ostiary.training.losses import Objective, spectrum, verdict_loss
 from ostiary.training.mixing import Mixture, StyleMix
 from ostiary.training.recipe import Recipe, recipe
-from ostiary.training.trainee import Trainee
+from ostiary.training.trainee import SPECTRUM_STAGE, Trainee
 
 CPU = torch.device("cpu")
 LABELS = torch.tensor([1, 1, 0, 0])
@@ -147,6 +147,20 @@ def test_the_objectives_parts_add_up() -> None:
     contrast = -(others.log_softmax(1)[[0, 1, 2, 3], [1, 0, 3, 2]]).mean()
     domain = -(seen.domains.log_softmax(1)[:2, 1]).mean()
     assert loss.item() == close_to(without + 0.5 * contrast + 0.25 * domain)
+
+
+def test_the_spectrum_is_told_from_the_maps_on_the_way_and_teaches_them() -> None:
+    plain, helped = task(), task(objective=Objective(spectrum_weight=2.0))
+    batch = shard()
+    (without,), (loss,) = losses(plain, ["HHH"]), losses(helped, ["HHH"])
+    told = helped.network(batch.inputs, LABELS).spectra
+    assert told.shape == (4, 1, 8, 8)
+    error = (told - spectrum(batch.inputs, 8)).square().mean()
+    assert loss.item() == close_to(without + 2 * error)
+    error.backward()
+    stages = helped.network.network.blocks
+    reached = [any(p.grad is not None and p.grad.any() for p in stage.parameters()) for stage in stages]
+    assert reached == [True] * SPECTRUM_STAGE + [False] * (len(stages) - SPECTRUM_STAGE)
 
 
 def test_mixup_mixes_pictures_and_losses() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ostiary.adaptive.configuration import blocks, configure
 from ostiary.data.index import Sample
@@ -19,7 +20,7 @@ from ostiary.metrics.trials import Trials
 from ostiary.networks.mobilenet_v2 import MobileNetV2
 from ostiary.training.batches import LabelledWindows, Shard, batches, dataset_names
 from ostiary.training.dial import StepWords
-from ostiary.training.losses import contrast_classes, contrast_loss, domain_loss, verdict_loss
+from ostiary.training.losses import contrast_classes, contrast_loss, domain_loss, spectrum, verdict_loss
 from ostiary.training.mixing import Mixture
 from ostiary.training.recipe import Recipe
 from ostiary.training.soft_targets import Watcher
@@ -104,10 +105,12 @@ class LivenessTask:
             seen: Seen = network(inputs, shard.labels, self._reversal)
             if word == self._all_heavy:
                 heavy = _bona_fide(seen)
-            yield self._loss(seen, shard, mixture, heavy if follows else None)
+            yield self._loss(seen, inputs, shard, mixture, heavy if follows else None)
 
-    def _loss(self, seen: Seen, shard: Shard, mixture: Mixture | None, heavy: Tensor | None) -> Tensor:
-        """All that the recipe's objective asks for, of one pass."""
+    def _loss(
+        self, seen: Seen, inputs: Tensor, shard: Shard, mixture: Mixture | None, heavy: Tensor | None
+    ) -> Tensor:
+        """All that the recipe's objective asks for, of one pass over the inputs (N, 3, S, S)."""
         objective = self.recipe.objective
         loss = self._verdict(seen.logits, shard.labels, shard.soft, mixture, heavy)
         if seen.patches is not None:
@@ -120,6 +123,9 @@ class LivenessTask:
         if seen.domains is not None:
             adverse = domain_loss(seen.domains, shard.labels, shard.datasets, objective.alignment)
             loss = loss + objective.domain_weight * adverse
+        if seen.spectra is not None:
+            wanted = spectrum(inputs, seen.spectra.shape[-1])
+            loss = loss + objective.spectrum_weight * functional.mse_loss(seen.spectra, wanted)
         return loss
 
     def _verdict(

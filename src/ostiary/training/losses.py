@@ -36,6 +36,7 @@ class Objective(BaseModel):
     contrast_weight: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=0.1, gt=0)
     domain_weight: float = Field(default=0.0, ge=0)
+    spectrum_weight: float = Field(default=0.0, ge=0)
     alignment: Literal["single_side", "both"] = "single_side"
 
 
@@ -102,6 +103,18 @@ def domain_loss(domains: Tensor, labels: Tensor, datasets: Tensor, alignment: st
     counted = labels == 1 if alignment == "single_side" else torch.ones_like(labels, dtype=torch.bool)
     each = functional.cross_entropy(domains, datasets, reduction="none")
     return (each * counted).sum() / counted.sum().clamp(min=1)
+
+
+def spectrum(inputs: Tensor, side: int) -> Tensor:
+    """Logarithms of the amplitudes of pictures (N, 3, S, S): (N, 1, side, side) from 0 to 1, slow waves in the middle.
+
+    The mean is taken out before: it says how light a picture is.
+    """
+    grey = inputs.mean(1, keepdim=True)
+    waves = torch.fft.fft2(grey - grey.mean((2, 3), keepdim=True), norm="ortho")
+    amplitudes = functional.adaptive_avg_pool2d(torch.fft.fftshift(waves, (2, 3)).abs().log1p(), side)
+    least, most = amplitudes.amin((2, 3), keepdim=True), amplitudes.amax((2, 3), keepdim=True)
+    return (amplitudes - least) / (most - least).clamp(min=1e-6)
 
 
 def reversed_gradient(features: Tensor, strength: float) -> Tensor:
