@@ -106,7 +106,7 @@ def domain_loss(domains: Tensor, labels: Tensor, datasets: Tensor, alignment: st
 
 
 def spectrum(inputs: Tensor, side: int) -> Tensor:
-    """Logarithms of the amplitudes of pictures (N, 3, S, S): (N, 1, side, side) from 0 to 1, slow waves in the middle.
+    """Log amplitudes of pictures (N, 3, S, S): (N, 1, side, side) from 0 to 1, slow waves in the middle.
 
     The mean is taken out before: it says how light a picture is.
     """
