@@ -1,9 +1,9 @@
 """Letter B is the mean of both branches. Would another mixture err less?
 
 Every block of the network computes a share of its heavy branch and the rest of its light one; the same share in
-all blocks, or in one block alone while the others are at one half. BatchNorm is measured afresh for each mixture, on
-training pictures. Judged on development people, one frame a recording, mean over data sets; share 0 is all-light,
-1 is all-heavy. A mixture that is learnt could not come out far below the best of these.
+all blocks, or in one block alone while the others are at one half. BatchNorm is measured afresh for each
+mixture, on training pictures. Judged on development people, one frame a recording, mean over data sets; share 0
+is all-light, 1 is all-heavy. A mixture that is learnt could not come out far below the best of these.
 
     python benchmarks/branch_mixing.py --model runs/pta/model.safetensors --index CSV --images TAR --cache CACHE
 """
