@@ -38,6 +38,22 @@ def main() -> None:
         }
         print(f"\n**{name}**: {first['datasets'][name]['people']} people\n")
         table(of_set)
+    print("\n## Each species at the threshold that the file holds\n")
+    print("BPCER, and APCER of each species, %; the threshold is the development people's.")
+    for name in sorted(first["datasets"]):
+        print(f"\n**{name}**\n")
+        species_table({word: row["datasets"][name] for word, row in rows.items()})
+
+
+def species_table(rows: dict[str, dict[str, Any]]) -> None:
+    first = next(iter(rows.values()))
+    attacks = [f"{species}, n {count}" for species, count in first["n_species"].items()]
+    print(f"| configuration | threshold | BPCER, n {first['n_bona_fide']} | " + " | ".join(attacks) + " |")
+    print("|---" * (len(attacks) + 3) + "|")
+    for word, row in rows.items():
+        bounds = row["intervals"].get("apcer", {})
+        cells = [percent(rate, bounds.get(species)) for species, rate in row["apcer"].items()]
+        print(f"| {word} | {row['threshold']:.3f} | {cell(row, 'bpcer')} | " + " | ".join(cells) + " |")
 
 
 def table(rows: dict[str, dict[str, Any]]) -> None:
@@ -52,9 +68,15 @@ def cell(row: dict[str, Any], name: str) -> str:
     value = row[name]
     if value is None:
         return "-"
-    shown = (lambda x: f"{x:.3f}") if name == "auc" else (lambda x: f"{100 * x:.1f}")
     interval = row["intervals"].get(name)
-    return shown(value) if interval is None else f"{shown(value)} ({shown(interval[0])} to {shown(interval[1])})"
+    if name != "auc":
+        return percent(value, interval)
+    return f"{value:.3f}" if interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def percent(value: float, interval: list[float] | None) -> str:
+    shown = f"{100 * value:.1f}"
+    return shown if interval is None else f"{shown} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
 
 
 if __name__ == "__main__":
