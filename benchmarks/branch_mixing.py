@@ -3,7 +3,7 @@
 Every block of the network computes a share of its heavy branch and the rest of its light one; the same share in
 all blocks, or in one block alone while the others are at one half. BatchNorm is measured afresh for each
 mixture, on training pictures. Judged on development people, one frame a recording, mean over data sets; share 0
-is all-light, 1 is all-heavy. A mixture that is learnt could not come out far below the best of these.
+is all-light, 1 is all-heavy. The branches stay as they were trained.
 
     python benchmarks/branch_mixing.py --model runs/pta/model.safetensors --index CSV --images TAR --cache CACHE
 """
@@ -11,7 +11,6 @@ is all-light, 1 is all-heavy. A mixture that is learnt could not come out far be
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from pathlib import Path
 
@@ -45,7 +44,7 @@ class Mixture(nn.Module):
 
 def mixed(network: nn.Module, shares: tuple[float, ...]) -> nn.Module:
     """A copy of an adaptive network whose blocks mix by these shares, in the network's order."""
-    plain = specialise(copy.deepcopy(network), "B" * len(shares))
+    plain = specialise(network, "B" * len(shares))
     places = [name for name, module in plain.named_modules() if isinstance(module, Mean)]
     for name, share in zip(places, shares, strict=True):
         parent, _, last = name.rpartition(".")

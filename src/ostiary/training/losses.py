@@ -22,7 +22,9 @@ class Objective(BaseModel):
     share of the verdict's loss that is taken at every place of the last feature map, each of which sees a part
     of the face, instead of once for the whole (George and Marcel 2019). ``contrast_weight`` adds the supervised
     contrastive loss (Khosla et al. 2020) at ``temperature``, ``domain_weight`` that of a discriminator of data
-    sets behind a gradient reversal (SSDG, Jia et al. 2020).
+    sets behind a gradient reversal (SSDG, Jia et al. 2020). ``spectrum_weight`` adds the squared error of a head
+    that tells the picture's spectrum from the maps on the way (the Fourier branch of Silent-Face-Anti-Spoofing):
+    the grids of screens and prints stand there.
 
     ``alignment`` is SSDG's question. "single_side": bona fide faces of all data sets belong together, attacks
     stay apart by data set and species, and only bona fide features must not tell their data set. "both":
