@@ -25,7 +25,8 @@ from ostiary.data.index import Index
 from ostiary.data.pictures import open_pictures
 from ostiary.faces.crops import loose_crop
 from ostiary.training.liveness import by_dataset, one_a_recording, predict
-from ostiary.training.run import calibration_batches, load_model, load_split
+from ostiary.training.model import load_model
+from ostiary.training.run import calibration_batches, load_split
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 

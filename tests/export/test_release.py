@@ -17,8 +17,8 @@ from ostiary.liveness import Liveness
 from ostiary.networks.mobilenet_v2 import pta_mobilenet_v2
 from ostiary.runtime.liveness import LivenessModel
 from ostiary.training.augment import Augmentation
+from ostiary.training.model import TrainedModel
 from ostiary.training.recipe import Recipe
-from ostiary.training.run import TrainedModel
 from ostiary.training.schedule import Schedule
 
 TERMS = Terms("drawn", "0", "Apache-2.0", "For a test.")

@@ -29,8 +29,9 @@ from ostiary.training.augment import Augmentation
 from ostiary.training.batches import LabelledWindows
 from ostiary.training.checkpoint import load_tensors
 from ostiary.training.liveness import LivenessTask
+from ostiary.training.model import load_model
 from ostiary.training.recipe import Recipe, changed, recipe
-from ostiary.training.run import RunSettings, blend, load_model, train_liveness
+from ostiary.training.run import RunSettings, blend, train_liveness
 from ostiary.training.schedule import Schedule
 
 # A small network input keeps each of these runs at a few seconds.

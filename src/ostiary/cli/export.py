@@ -20,7 +20,14 @@ def liveness(
     out: Annotated[Path, typer.Option(help="The weights file to write.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="Default: the network's.", show_default=False)] = None,
     version: Annotated[str, typer.Option(help="Version of the weights.")] = "1",
-    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the weights; default: that of the weights which the training started from, or "
+            "Apache-2.0.",
+            show_default=False,
+        ),
+    ] = None,
     notes: Annotated[str, typer.Option(help="Anything a user of the weights should know.")] = "",
     int8: Annotated[
         str | None, typer.Option(help="Write this one configuration with 8-bit weights.", show_default=False)
@@ -44,12 +51,12 @@ def liveness(
     from ostiary.reports.folder import replace_file
 
     try:
-        from ostiary.export.release import Terms, release_liveness
-        from ostiary.training.run import load_model
+        from ostiary.export.release import Terms, inherited_licence, release_liveness
+        from ostiary.training.model import load_model
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from None
     trained = load_model(model)
-    terms = Terms(name or trained.recipe.network, version, licence, notes)
+    terms = Terms(name or trained.recipe.network, version, licence or inherited_licence(trained), notes)
     data = Index.concatenate(Index.read_csv(path) for path in index)
     with progress() as report:
         released = release_liveness(

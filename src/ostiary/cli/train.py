@@ -38,6 +38,14 @@ def liveness(
     epochs: Epochs = None,
     seed: Seed = 0,
     trunk: Trunk = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            help="model.safetensors of an earlier run, a weights file or the name of a packaged one to start "
+            "from, whatever start the recipe names.",
+            show_default=False,
+        ),
+    ] = None,
     soft_targets: SoftTargets = None,
     peers: Peers = None,
     cache: Cache = None,
@@ -57,11 +65,13 @@ def liveness(
     from ostiary.training.recipe import recipe as named
     from ostiary.training.run import RunSettings, train_liveness
 
-    chosen = changed(named(recipe), network=network, epochs=epochs, processes=processes)
+    chosen = changed(
+        named(recipe), network=network, epochs=epochs, processes=processes, trained=start_from is not None
+    )
     settings = RunSettings(
-        out=out_folder, cache=cache or out_folder / "cache", trunk=trunk, soft_targets=soft_targets, peers=peers,
-        seed=seed, workers=workers, processes=processes, accelerator=accelerator, precision=precision,
-        resume=not fresh,
+        out=out_folder, cache=cache or out_folder / "cache", trunk=trunk, start=start_from,
+        soft_targets=soft_targets, peers=peers, seed=seed, workers=workers, processes=processes,
+        accelerator=accelerator, precision=precision, resume=not fresh,
     )  # fmt: skip
     data = DataIndex.concatenate(DataIndex.read_csv(path) for path in index)
     out.print(str(train_liveness(chosen, data, open_pictures(images), settings, progress)))

@@ -42,8 +42,9 @@ from ostiary.runtime.liveness import LivenessModel
 from ostiary.runtime.liveness_record import Band, Metadata, Threshold
 from ostiary.training.batches import LabelledWindows
 from ostiary.training.liveness import by_dataset, one_a_recording, predict
+from ostiary.training.model import TrainedModel
 from ostiary.training.recipe import Recipe
-from ostiary.training.run import TrainedModel, calibration_batches, load_split
+from ostiary.training.run import calibration_batches, load_split
 
 Setting = Literal["as_trained", "mixture", "per_configuration"]
 Progress = Callable[[str, int, int], None]
@@ -100,12 +101,13 @@ def release_liveness(
     if setting == "mixture":
         apply_statistics(network, statistics["mixture"])
     per_word = statistics if setting == "per_configuration" else None
+    origin = model.record.get("started_from", {})
     card = Card(
         name=terms.name,
         version=terms.version,
         licence=terms.licence,
-        notes=terms.notes,
-        data=list(index.datasets),
+        notes=" ".join(filter(None, [terms.notes, _descent(origin)])),
+        data=sorted({*index.datasets, *origin.get("data", [])}),
         preprocess=recipe.preprocess,
         training_commit=model.record["commit"],
         default_configuration=int8 or words(network)[0],
@@ -138,7 +140,7 @@ def release_liveness(
         "bytes": path.stat().st_size,
         "training": {
             key: model.record[key]
-            for key in ("seed", "commit", "data", "index_sha256", "average_of")
+            for key in ("seed", "commit", "data", "index_sha256", "average_of", "started_from")
             if key in model.record
         },
     }
@@ -261,6 +263,19 @@ def _measured(
             areas, errors = by_dataset(samples, predict(changed, crops, recipe, torch.device("cpu")))
         measured[word] = {"auc": float(np.mean(areas)), "eer": float(np.mean(errors))}
     return measured
+
+
+def inherited_licence(model: TrainedModel) -> str:
+    """That of the weights which the training started from; Apache-2.0 where there were none, or they name none."""
+    return model.record.get("started_from", {}).get("licence") or "Apache-2.0"
+
+
+def _descent(origin: Mapping[str, Any]) -> str:
+    """What a card must say of the weights that the training started from."""
+    if not origin:
+        return ""
+    terms = f" ({origin['licence']})" if origin["licence"] else ""
+    return f"Started from {origin['name']}{terms}."
 
 
 def _evenly(every: Sequence[str]) -> dict[str, float]:

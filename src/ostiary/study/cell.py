@@ -24,8 +24,9 @@ from ostiary.study.plan import Study
 from ostiary.study.protocols import Rows, rows_of
 from ostiary.study.runner import Progress
 from ostiary.training.averaging import average_models
+from ostiary.training.model import load_model
 from ostiary.training.recipe import Recipe
-from ostiary.training.run import RunSettings, index_hash, load_model, train_liveness
+from ostiary.training.run import RunSettings, index_hash, train_liveness
 
 FORMAT = "1"
 NAIVE = 0.5

@@ -26,7 +26,8 @@ from ostiary.reports.scores import Scores, ScoreTable
 from ostiary.reports.scoring import NO_FACE, UNREADABLE
 from ostiary.runtime.liveness_record import Threshold
 from ostiary.training.liveness import predict
-from ostiary.training.run import TrainedModel, calibration_batches, load_split
+from ostiary.training.model import TrainedModel
+from ostiary.training.run import calibration_batches, load_split
 from ostiary.training.windows import build_windows
 
 STOCK = "No PTA"

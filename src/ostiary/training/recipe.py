@@ -28,7 +28,8 @@ class Recipe(BaseModel):
     name: str
     summary: str
     network: str
-    start: Literal["scratch", "imagenet"] = "scratch"
+    start: Literal["scratch", "imagenet", "trained"] = "scratch"
+    """``trained``: a network of an earlier run, or of a weights file (``start.py``)."""
     preprocess: Preprocess
     augmentation: Augmentation
     sampling: Literal["shuffled", "balanced"] = "shuffled"
@@ -58,16 +59,18 @@ class Recipe(BaseModel):
     mixup: float = Field(default=0.0, ge=0)
     """Strength of mixup (Zhang et al. 2018): pictures and losses mixed by a share from Beta(mixup, mixup)."""
     frozen_stages: int = Field(default=0, ge=0, le=3)
-    """The stem and so many stages keep the trunk's weights; the fourth holds the first adaptive block."""
+    """The stem and so many stages keep the weights they start with; the fourth holds the first adaptive block."""
     blend: float = Field(default=0.0, ge=0, le=1)
-    """After training, the trunk's weights go back towards those it started from by this share (WiSE-FT)."""
+    """After training, the weights go back towards those they started from by this share (WiSE-FT)."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Recipe:
         if self.mixup and (self.objective.contrast_weight or self.objective.domain_weight):
             raise ValueError("mixed pictures have no class or data set: use mixup, or contrast and domain losses")
         if self.start == "scratch" and (self.frozen_stages or self.blend):
-            raise ValueError("frozen_stages and blend keep what a trunk knows: start from 'imagenet'")
+            raise ValueError(
+                "frozen_stages and blend keep what the start knows: start from 'imagenet' or 'trained'"
+            )
         return self
 
 
@@ -81,9 +84,22 @@ def recipe(name: str) -> Recipe:
     return named(name, Recipe)
 
 
-def changed(base: Recipe, *, network: str | None = None, epochs: int | None = None, processes: int = 1) -> Recipe:
-    """A recipe with another network or length, or with shards enough for several processes."""
+def changed(
+    base: Recipe,
+    *,
+    network: str | None = None,
+    epochs: int | None = None,
+    processes: int = 1,
+    trained: bool = False,
+) -> Recipe:
+    """A recipe with another network or length, with shards for several processes, or from a trained network."""
     schedule = base.schedule.adjusted(epochs=epochs, processes=processes)
+    start = "trained" if trained else base.start
     return Recipe.model_validate(
-        {**base.model_dump(), "network": network or base.network, "schedule": schedule.model_dump()}
+        {
+            **base.model_dump(),
+            "network": network or base.network,
+            "start": start,
+            "schedule": schedule.model_dump(),
+        }
     )

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,18 +21,17 @@ from ostiary.data.index import Index
 from ostiary.data.pictures import PictureStore
 from ostiary.errors import DataIndexError, InputError
 from ostiary.faces.crops import loose_crop
-from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt, mobilenet_v2
-from ostiary.networks.pretrained import load_trunk
-from ostiary.networks.registry import LIVENESS, builder
 from ostiary.reports.provenance import commit
+from ostiary.runtime.packaged import resolve_weights
 from ostiary.training.allocator import keep_freed_memory
 from ostiary.training.batches import LabelledWindows, dataset_names
-from ostiary.training.checkpoint import load_tensors, save_tensors
+from ostiary.training.checkpoint import save_tensors
 from ostiary.training.fit import fit, make_fabric
 from ostiary.training.liveness import LivenessTask
 from ostiary.training.recipe import Recipe
 from ostiary.training.sampling import balanced
 from ostiary.training.soft_targets import Watcher, read_soft_targets
+from ostiary.training.start import Start, from_scratch, from_trained, from_trunk
 from ostiary.training.windows import build_windows
 
 Progress = Callable[[str, int, int], None]
@@ -47,6 +45,9 @@ class RunSettings:
     cache: Path
     trunk: Path | None = None
     """The ImageNet trunk, for recipes that start from it."""
+    start: Path | str | None = None
+    """For recipes that start from a trained network: ``model.safetensors`` of a run, a weights file, or a name of
+    packaged weights; None for the packaged default."""
     soft_targets: Path | None = None
     """Soft targets of teachers, for recipes that follow them (``soft_targets.py``)."""
     peers: Path | None = None
@@ -57,15 +58,6 @@ class RunSettings:
     accelerator: str = "auto"
     precision: str = "32-true"
     resume: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedModel:
-    """A trained network with the record of how it came about."""
-
-    network: nn.Module
-    recipe: Recipe
-    record: dict[str, Any]
 
 
 def train_liveness(
@@ -87,6 +79,7 @@ def train_liveness(
     Raises:
         DataIndexError: a split is missing, or a subject or recording is in two splits.
         InputError: the recipe needs a trunk or soft targets that were not given.
+        ConfigurationError, WeightsError: the recipe cannot start from ``settings.start``; see ``start.py``.
 
     """
     _check(recipe, index, settings)
@@ -95,7 +88,7 @@ def train_liveness(
     with progress() as report:
         train = load_split(recipe, index, "train", pictures, settings.cache, soft, report)
         development = load_split(recipe, index, "development", pictures, settings.cache, None, report)
-    network = build_network(recipe, settings.trunk, train)
+    network, origin = begin(recipe, settings, train)
     start = copy.deepcopy(network.state_dict()) if recipe.blend else {}
     watcher = None
     if recipe.teacher_weight and recipe.teacher == "watching" and settings.peers is not None:
@@ -133,47 +126,34 @@ def train_liveness(
             "dropped": {"train": train.windows.dropped, "development": development.windows.dropped},
             "history": history,
         }
+        if origin:
+            record["started_from"] = origin
         save_tensors(path, dict(network.state_dict()), record)
         (settings.out / "model.json").write_text(json.dumps(record, indent=1))
     fabric.barrier()
     return path
 
 
-def load_model(path: Path) -> TrainedModel:
-    """Read what ``train_liveness`` wrote; the network is rebuilt from the recipe inside the file.
-
-    Raises:
-        WeightsError: no such file, or not a model of ostiary.
-
-    """
-    tensors, record = load_tensors(path)
-    recipe = Recipe.model_validate(record["recipe"])
-    network = builder(LIVENESS, recipe.network)()
-    network.load_state_dict(tensors)
-    return TrainedModel(network.eval(), recipe, record)
-
-
-def build_network(recipe: Recipe, trunk: Path | None, train: LabelledWindows) -> MobileNetV2:
-    """The recipe's network, from scratch or from the trunk (its BatchNorm measured on training faces)."""
+def begin(recipe: Recipe, settings: RunSettings, train: LabelledWindows) -> Start:
+    """The recipe's network with the weights that it starts from; see ``start.py``."""
     if recipe.start == "scratch":
-        return cast(MobileNetV2, builder(LIVENESS, recipe.network)(dropout=recipe.dropout))
-    assert trunk is not None, "checked before anything was loaded"
-    stock = mobilenet_v2(dropout=recipe.dropout)
-    load_trunk(stock, trunk, calibration_batches(recipe, train, pictures=512))
-    if recipe.network == "mobilenet_v2":
-        return stock
-    return adapt(stock, light_init="copy-first")
+        return from_scratch(recipe)
+    pictures = calibration_batches(recipe, train, pictures=512)
+    if recipe.start == "imagenet":
+        assert settings.trunk is not None, "checked before anything was loaded"
+        return from_trunk(recipe, settings.trunk, pictures)
+    return from_trained(recipe, resolve_weights(settings.start), pictures)
 
 
 def blend(network: nn.Module, start: dict[str, Tensor], recipe: Recipe, train: LabelledWindows) -> None:
     """Move the weights back towards ``start`` by the recipe's ``blend``, in place (WiSE-FT, Wortsman et al. 2022).
 
-    The classifier stays: it started from nothing. BatchNorm statistics do not mix as weights do, so they are
+    The classifier stays where it started from nothing. BatchNorm statistics do not mix as weights do, so they are
     measured afresh on training faces.
     """
     with torch.no_grad():
         for name, weights in network.named_parameters():
-            if not name.startswith("classifier."):
+            if recipe.start == "trained" or not name.startswith("classifier."):
                 weights.lerp_(start[name], recipe.blend)
     words = recipe.words if blocks(network) else {"": 1.0}
     pictures = calibration_batches(recipe, train, pictures=512)
@@ -246,6 +226,8 @@ def _check(recipe: Recipe, index: Index, settings: RunSettings) -> None:
                 f"The index's {split!r} split needs both bona fide and attack pictures; it has "
                 f"{', '.join(sorted(labels)) or 'none'}. Fill in its 'split' column: train, development, test."
             )
+    if recipe.start == "trained":
+        resolve_weights(settings.start)
     if recipe.start == "imagenet" and settings.trunk is None:
         raise InputError(f"The recipe {recipe.name!r} starts from an ImageNet trunk: name its file with --trunk.")
     if recipe.teacher_weight and recipe.teacher == "watching":
