@@ -28,7 +28,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
 
 
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="paper, strangers"):
+    with pytest.raises(ConfigurationError, match="paper, site, strangers"):
         recipe("papper")
 
 
