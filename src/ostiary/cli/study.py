@@ -17,6 +17,7 @@ from ostiary.cli.training_options import (
     Index,
     Precision,
     SoftTargets,
+    StartFrom,
     Teachers,
     Trunk,
     Workers,
@@ -45,6 +46,7 @@ def run(
     results: Results = Path("results/study"),
     arm: Arms = None,
     trunk: Trunk = None,
+    start_from: StartFrom = None,
     soft_targets: SoftTargets = None,
     peers: DeployedNetworks = None,
     workers: Workers = 0,
@@ -64,8 +66,8 @@ def run(
     _check_arms(plan, arm, study.arms)
     materials = Materials(
         DataIndex.concatenate(DataIndex.read_csv(path) for path in index), open_pictures(images), runs,
-        trunk=trunk, soft_targets=soft_targets, peers=peers, workers=workers, accelerator=accelerator,
-        precision=precision,
+        trunk=trunk, start=start_from, soft_targets=soft_targets, peers=peers, workers=workers,
+        accelerator=accelerator, precision=precision,
     )  # fmt: skip
     _run(LivenessWork(study, materials), results, arm)
 

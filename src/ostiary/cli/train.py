@@ -22,6 +22,7 @@ from ostiary.cli.training_options import (
     RunFolder,
     Seed,
     SoftTargets,
+    StartFrom,
     Trunk,
     Workers,
 )
@@ -38,14 +39,7 @@ def liveness(
     epochs: Epochs = None,
     seed: Seed = 0,
     trunk: Trunk = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            help="model.safetensors of an earlier run, a weights file or the name of a packaged one to start "
-            "from, whatever start the recipe names.",
-            show_default=False,
-        ),
-    ] = None,
+    start_from: StartFrom = None,
     soft_targets: SoftTargets = None,
     peers: Peers = None,
     cache: Cache = None,

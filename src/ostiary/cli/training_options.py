@@ -24,6 +24,13 @@ Network = Annotated[str | None, typer.Option(help="Another network for the same 
 Epochs = Annotated[int | None, typer.Option(help="Another length than the recipe's.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Decides every random choice of the run.")]
 Trunk = Annotated[Path | None, typer.Option(help="ImageNet trunk (.npz).", show_default=False)]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        help="model.safetensors of an earlier run, a weights file or the name of a packaged one to start from.",
+        show_default=False,
+    ),
+]
 SoftTargets = Annotated[Path | None, typer.Option(help="CSV of `train soft-targets`.", show_default=False)]
 Teachers = Annotated[Path | None, typer.Option(help="Folder of `train face-teacher`.", show_default=False)]
 Peers = Annotated[

@@ -41,6 +41,7 @@ class Materials:
     pictures: PictureStore
     runs: Path
     trunk: Path | None = None
+    start: Path | str | None = None
     soft_targets: Path | None = None
     peers: Path | None = None
     workers: int = 0
@@ -142,6 +143,7 @@ def _train_and_ask(
         out=folder,
         cache=materials.runs / "cache",
         trunk=materials.trunk,
+        start=materials.start,
         soft_targets=materials.soft_targets,
         peers=materials.peers,
         seed=cell.seed,
