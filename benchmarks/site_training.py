@@ -3,7 +3,8 @@
 The network comes from a run without that data set. Some people of the set's splits train and development are "the
 site's": with all of them a threshold is chosen; or half of them train the network further by the recipe `site`,
 and the threshold comes from the other half. Judged on people of the same set that the site does not have: its test
-people, or with --judge rest all others of the two splits, for choosing a recipe.
+people, or with --judge rest all others of the two splits, for choosing a recipe. "elsewhere" is the mean AUC over
+the data sets that the network came with (their test people, one frame a recording): what the new pictures cost there.
 
     python benchmarks/site_training.py --start runs/without_x/model.safetensors --learnt CSV... --site x.csv \
         --images TAR... --people 4,8,16 --draws 3 --out runs/site
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,28 +23,33 @@ import numpy as np
 
 from ostiary.data.index import Index
 from ostiary.data.pictures import PictureStore, open_pictures
+from ostiary.metrics.curve import auc
 from ostiary.metrics.pad import pad_rates
 from ostiary.metrics.thresholds import choose_threshold
 from ostiary.reports.provenance import commit
 from ostiary.reports.scores import Scores
 from ostiary.study.judging import Answers, ask_network
+from ostiary.training.liveness import one_a_recording
 from ostiary.training.model import load_model
 from ostiary.training.recipe import Recipe, recipe
 from ostiary.training.run import RunSettings, train_liveness
 
 WORDS = ("HHH", "LLL")
+Rates = dict[str, dict[str, Any]]
+"""Word -> name of a rate -> its value with both ends of its interval, or a count."""
 
 
 def drawn(site: Index, people: int, seed: int) -> list[str]:
     """As many subjects of the splits train and development, of whom both halves have pictures of both classes."""
     subjects = sorted({sample.subject for sample in site if sample.split != "test"})
     random = np.random.default_rng(seed)
-    while True:
+    for _ in range(1000):
         chosen = [str(name) for name in random.permutation(subjects)[:people]]
         halves = (set(chosen[::2]), set(chosen[1::2]))
         classes = [{sample.label for sample in site if sample.subject in half} for half in halves]
         if all(len(found) == 2 for found in classes):
             return chosen
+    raise SystemExit(f"No {people} people whose halves have both bona fide pictures and attacks: ask for more.")
 
 
 def split(site: Index, chosen: list[str]) -> Index:
@@ -51,16 +58,25 @@ def split(site: Index, chosen: list[str]) -> Index:
     return Index(replace(sample, split=place[sample.subject]) for sample in site if sample.subject in place)
 
 
-def rates(answers: Answers, threshold: dict[str, float], rows: set[str]) -> dict[str, dict[str, Any]]:
-    """Error rates of each word on these pictures, each with its interval over people."""
+def rates(answers: Answers, thresholds: Mapping[str, float], judged: set[str], elsewhere: Index) -> Rates:
+    """Error rates of each word on the judged pictures, with intervals over people, and the AUC elsewhere."""
     found = {}
     for word, scores in answers.judged.configurations.items():
-        rate = pad_rates(of(scores, rows).trials(), threshold[word])
+        rate = pad_rates(of(scores, judged).trials(), thresholds[word])
+        areas = [
+            auc(of(scores, {sample.path for sample in elsewhere.select(dataset=name)}).trials())
+            for name in elsewhere.datasets
+        ]
         found[word] = {
             name: [value.value, value.interval.low, value.interval.high]
             for name in ("auc", "eer", "acer_pooled", "apcer_pooled", "apcer_max", "bpcer")
             if (value := getattr(rate, name)) is not None
-        } | {"n_bona_fide": rate.n_bona_fide, "n_attack": rate.n_attack, "people": rate.people}
+        } | {
+            "n_bona_fide": rate.n_bona_fide,
+            "n_attack": rate.n_attack,
+            "people": rate.people,
+            "elsewhere": float(np.mean(areas)),
+        }
     return found
 
 
@@ -101,16 +117,21 @@ def main() -> None:
     base = recipe("site")
     chosen_recipe = Recipe.model_validate(_merged(base.model_dump(), json.loads(options.change)))
     start = load_model(options.start)
-    before = ask_network(start, learnt, site, pictures, cache, WORDS)
+    known = learnt.select(split="test")
+    elsewhere = Index(known[place] for place in one_a_recording(known))
+    before = ask_network(start, learnt, Index.concatenate([site, elsewhere]), pictures, cache, WORDS)
     table: list[dict[str, Any]] = []
-    print("| people | draw | what | word | AUC | EER % | HTER % | APCER % | BPCER % |\n" + 9 * "|---" + "|")
+    print("| people | draw | what | word | AUC | EER % | HTER % | APCER % | BPCER % | elsewhere |")
+    print(10 * "|---" + "|")
 
-    def tell(people: int, draw: int, what: str, found: dict[str, dict[str, Any]]) -> None:
+    def tell(people: int, draw: int, what: str, found: Rates) -> None:
         table.append({"people": people, "draw": draw, "what": what, "words": found})
         for word, one in found.items():
-            shown = [f"{one['auc'][0]:.3f}"] + [
-                f"{100 * one[name][0]:.1f}" for name in ("eer", "acer_pooled", "apcer_pooled", "bpcer")
-            ]
+            shown = (
+                [f"{one['auc'][0]:.3f}"]
+                + [f"{100 * one[name][0]:.1f}" for name in ("eer", "acer_pooled", "apcer_pooled", "bpcer")]
+                + [f"{one['elsewhere']:.3f}"]
+            )
             print(f"| {people} | {draw} | {what} | {word} | {' | '.join(shown)} |", flush=True)
 
     for people in map(int, options.people.split(",")):
@@ -124,12 +145,12 @@ def main() -> None:
             }
             own = {sample.path for sample in rows}
             as_came = {word: threshold.value for word, threshold in before.thresholds.items()}
-            tell(people, draw, "as it came", rates(before, as_came, judged))
+            tell(people, draw, "as it came", rates(before, as_came, judged, elsewhere))
             fitted = {
                 word: choose_threshold(of(scores, own).trials(), data="the site's people", rule="eer").value
                 for word, scores in before.judged.configurations.items()
             }
-            tell(people, draw, "own threshold", rates(before, fitted, judged))
+            tell(people, draw, "own threshold", rates(before, fitted, judged, elsewhere))
             path = train(
                 chosen_recipe,
                 rows,
@@ -138,11 +159,10 @@ def main() -> None:
                 options.out / f"{site.datasets[0]}-{people}-{draw}",
                 cache,
             )
-            after = ask_network(
-                load_model(path), rows, Index(s for s in site if s.path in judged), pictures, cache, WORDS
-            )
+            asked = Index.concatenate([Index(s for s in site if s.path in judged), elsewhere])
+            after = ask_network(load_model(path), rows, asked, pictures, cache, WORDS)
             theirs = {word: threshold.value for word, threshold in after.thresholds.items()}
-            tell(people, draw, "trained on", rates(after, theirs, judged))
+            tell(people, draw, "trained on", rates(after, theirs, judged, elsewhere))
     if options.json:
         record = {"commit": commit(), "site": site.datasets[0], "judged": options.judge, "rows": table}
         options.json.write_text(json.dumps(record, indent=1) + "\n")
