@@ -4,7 +4,7 @@ The network comes from a run without that data set. Some people of the set's spl
 site's": with all of them a threshold is chosen; or half of them train the network further by the recipe `site`,
 and the threshold comes from the other half. Judged on people of the same set that the site does not have: its test
 people, or with --judge rest all others of the two splits, for choosing a recipe. "elsewhere" is the mean AUC over
-the data sets that the network came with (their test people, one frame a recording): what the new pictures cost there.
+the data sets that the network came with (test people, one frame a recording): what the new pictures cost there.
 
     python benchmarks/site_training.py --start runs/without_x/model.safetensors --learnt CSV... --site x.csv \
         --images TAR... --people 4,8,16 --draws 3 --out runs/site
