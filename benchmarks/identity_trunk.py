@@ -2,7 +2,7 @@
 
 From the ImageNet trunk, on crops of an identity pack that are cut and changed as the recipe `strangers` does; the
 target is the packaged embedding of the unchanged picture. Writes a `model.safetensors` whose classifier knows
-nothing, for `study run studies/ablation_ideas.toml --arm identity --start-from OUT/model.safetensors`.
+nothing, for `study run studies/ablation_more.toml --arm identity --start-from OUT/model.safetensors`.
 
     ostiary data read identity_shards FACES --out identity.csv
     python benchmarks/identity_trunk.py --index identity.csv --images FACES/train-00.tar ... \
