@@ -25,7 +25,7 @@ from ostiary.data.index import Index
 from ostiary.data.pictures import PictureStore, open_pictures
 from ostiary.metrics.curve import auc
 from ostiary.metrics.pad import pad_rates
-from ostiary.metrics.thresholds import choose_threshold
+from ostiary.metrics.thresholds import Rule, choose_threshold
 from ostiary.reports.provenance import commit
 from ostiary.reports.scores import Scores
 from ostiary.study.judging import Answers, ask_network
@@ -35,6 +35,8 @@ from ostiary.training.recipe import Recipe, recipe
 from ostiary.training.run import RunSettings, train_liveness
 
 WORDS = ("HHH", "LLL")
+RULES: tuple[Rule, ...] = ("eer", "centres")
+"""By which a site's threshold is chosen (metrics/thresholds.py)."""
 Rates = dict[str, dict[str, Any]]
 """Word -> name of a rate -> its value with both ends of its interval, or a count."""
 
@@ -78,6 +80,14 @@ def rates(answers: Answers, thresholds: Mapping[str, float], judged: set[str], e
             "elsewhere": float(np.mean(areas)),
         }
     return found
+
+
+def fitted(answers: Answers, rows: set[str], rule: Rule) -> dict[str, float]:
+    """The threshold of each word by a rule on these pictures."""
+    return {
+        word: choose_threshold(of(scores, rows).trials(), data="the site's people", rule=rule).value
+        for word, scores in answers.judged.configurations.items()
+    }
 
 
 def of(scores: Scores, rows: set[str]) -> Scores:
@@ -146,11 +156,13 @@ def main() -> None:
             own = {sample.path for sample in rows}
             as_came = {word: threshold.value for word, threshold in before.thresholds.items()}
             tell(people, draw, "as it came", rates(before, as_came, judged, elsewhere))
-            fitted = {
-                word: choose_threshold(of(scores, own).trials(), data="the site's people", rule="eer").value
-                for word, scores in before.judged.configurations.items()
-            }
-            tell(people, draw, "own threshold", rates(before, fitted, judged, elsewhere))
+            for rule in RULES:
+                tell(
+                    people,
+                    draw,
+                    f"own threshold, {rule}",
+                    rates(before, fitted(before, own, rule), judged, elsewhere),
+                )
             path = train(
                 chosen_recipe,
                 rows,
@@ -159,10 +171,15 @@ def main() -> None:
                 options.out / f"{site.datasets[0]}-{people}-{draw}",
                 cache,
             )
-            asked = Index.concatenate([Index(s for s in site if s.path in judged), elsewhere])
-            after = ask_network(load_model(path), rows, asked, pictures, cache, WORDS)
-            theirs = {word: threshold.value for word, threshold in after.thresholds.items()}
-            tell(people, draw, "trained on", rates(after, theirs, judged, elsewhere))
+            own = {sample.path for sample in rows.select(split="development")}
+            asked = [sample for sample in site if sample.path in judged | own]
+            after = ask_network(
+                load_model(path), rows, Index.concatenate([Index(asked), elsewhere]), pictures, cache, WORDS
+            )
+            for rule in RULES:
+                tell(
+                    people, draw, f"trained on, {rule}", rates(after, fitted(after, own, rule), judged, elsewhere)
+                )
     if options.json:
         record = {"commit": commit(), "site": site.datasets[0], "judged": options.judge, "rows": table}
         options.json.write_text(json.dumps(record, indent=1) + "\n")

@@ -63,6 +63,21 @@ def test_equal_error_needs_no_rate() -> None:
     assert found.upper_limit is not None
 
 
+def test_centres_are_those_of_the_strongest_species_and_no_one_picture_moves_them() -> None:
+    genuine, print_, replay = [0.9, 0.8, 0.95], [0.01, 0.02, 0.03], [0.2, 0.1, 0.3]
+    liveness = [*genuine, *print_, *replay]
+    bona_fide, species = [True] * 3 + [False] * 6, [""] * 3 + ["print"] * 3 + ["replay"] * 3
+    found = choose_threshold(Trials.from_columns(liveness, bona_fide, species), data="d", rule="centres")
+    assert found.value == pytest.approx(0.6)  # odds 9 of 0.9 and 1/4 of 0.2: their geometric mean is 3/2
+    assert (found.target, found.rate) == ("centres", 0)
+    odd = Trials.from_columns([0.9, 0.05, 0.95, *print_, 0.2, 0.1, 0.99], bona_fide, species)
+    moved = choose_threshold(odd, data="d", rule="centres")
+    assert moved.value == pytest.approx(found.value)
+    assert moved.rate == pytest.approx(1 / 3)
+    certain = Trials.from_columns([1.0, 0.0], [True, False])
+    assert choose_threshold(certain, data="d", rule="centres").value == pytest.approx(0.5)
+
+
 def test_enough_trials_and_unknown_people_leave_no_warning() -> None:
     assert choose_threshold(_development(attacks=600, people=False), 0.05, data="d").warning is None
 

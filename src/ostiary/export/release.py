@@ -33,8 +33,9 @@ from ostiary.export.card import Card
 from ostiary.export.onnx import export_liveness
 from ostiary.export.quantize import export_int8
 from ostiary.faces.crops import loose_crop
+from ostiary.metrics.bootstrap import FEW_PEOPLE
 from ostiary.metrics.cascade import Stage, choose_band
-from ostiary.metrics.thresholds import choose_threshold
+from ostiary.metrics.thresholds import Rule, choose_threshold
 from ostiary.reports.scores import ScoreTable
 from ostiary.reports.scoring import score
 from ostiary.runtime.container import read_metadata
@@ -192,7 +193,10 @@ def choose_statistics(
 def choose_thresholds(
     weights: Path, index: Index, pictures: PictureStore, progress: Progress | None = None
 ) -> tuple[ScoreTable, dict[str, Threshold]]:
-    """Scores of the development data, and the threshold of each configuration where APCER and BPCER are equal."""
+    """Scores of the development data, and the threshold of each configuration.
+
+    Where APCER and BPCER are equal; with fewer than ``FEW_PEOPLE`` people, between the centres of both classes.
+    """
     model = LivenessModel(weights)
     development = index.select(split="development")
 
@@ -202,8 +206,10 @@ def choose_thresholds(
 
     table = score(development, pictures, model, model.words, progress=report)
     name = "development split of " + ", ".join(development.datasets)
+    people = next(iter(table.configurations.values())).trials().people
+    rule: Rule = "eer" if people is None or people >= FEW_PEOPLE else "centres"
     thresholds = {
-        word: choose_threshold(scores.trials(), data=name, rule="eer")
+        word: choose_threshold(scores.trials(), data=name, rule=rule)
         for word, scores in table.configurations.items()
     }
     return table, thresholds

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from ostiary.errors import RateError
 from ostiary.metrics import curve as curves
 from ostiary.metrics.intervals import errors_allowed, supports, upper_limit
 from ostiary.metrics.trials import Trials
+from ostiary.runtime.clip import log_odds, probability
 from ostiary.runtime.liveness_record import Threshold
 
-Rule = Literal["apcer", "apcer_point", "eer"]
+Rule = Literal["apcer", "apcer_point", "eer", "centres"]
 
 
 def choose_threshold(
@@ -30,6 +33,10 @@ def choose_threshold(
         apcer_point: smallest threshold at which every species' measured APCER is <= ``target``.
         eer: where pooled APCER and BPCER are closest; ``target`` is not used, and the record's ``rate``
             is the error found there. For data too scarce for a rate.
+        centres: midway, in log-odds, between the median of the bona fide presentations and that of the strongest
+            species; ``target`` is not used, and the record's ``rate`` is the larger of pooled APCER and BPCER
+            there. For a handful of people: the few hardest pictures of theirs, at which ``eer`` looks, say less
+            of other people than the middle of all does (results/site_training.md).
 
     The trials of a person count as independent here, as in the rules of 3 and 30; the warning names
     the number of people where it is known, since it bounds how far the promise carries.
@@ -54,6 +61,9 @@ def choose_threshold(
     if rule == "eer":
         rate, value = curves.equal_error(given)
         name = "eer"
+    elif rule == "centres":
+        rate, value = _between_centres(given)
+        name = "centres"
     else:
         rate, name = target, f"apcer_max<={target:g}"
         remarks += _support(target, counts)
@@ -93,6 +103,14 @@ def _within_target(
         "rates meet it."
     )
     return point
+
+
+def _between_centres(trials: Trials) -> tuple[float, float]:
+    """The rate and the threshold of the rule ``centres``."""
+    genuine, attacks = trials.liveness[trials.bona_fide], trials.liveness[~trials.bona_fide]
+    strongest = max(float(np.median(trials.liveness[trials.of(name)])) for name in trials.attack_species)
+    value = probability((log_odds(float(np.median(genuine))) + log_odds(strongest)) / 2)
+    return max(float((attacks >= value).mean()), float((genuine < value).mean())), value
 
 
 def _attainable(value: float, data: str) -> float:

@@ -1,4 +1,8 @@
-"""One's own camera: the packaged network goes on with pictures of a few people taken there."""
+"""One's own camera: the packaged network goes on with pictures of a few people taken there.
+
+Half-way back towards the weights it started from (WiSE-FT) it knows the new camera as well, and has forgotten less
+of all others (results/site_training.md).
+"""
 
 from ostiary.training.recipe import Recipe
 from ostiary.training.recipes.strangers import RECIPE as STRANGERS
@@ -13,6 +17,7 @@ RECIPE = Recipe.model_validate(
         "teacher_weight": 0.0,
         "teacher_level": "own",
         "epoch_pictures": 640,
+        "blend": 0.5,
         "schedule": Schedule(
             epochs=4,
             batch=32,
