@@ -7,7 +7,8 @@ people, or with --judge rest all others of the two splits, for choosing a recipe
 the data sets that the network came with (test people, one frame a recording): what the new pictures cost there.
 
     python benchmarks/site_training.py --start runs/without_x/model.safetensors --learnt CSV... --site x.csv \
-        --images TAR... --people 4,8,16 --draws 3 --out runs/site
+        --images TAR... --people 4,12,28 --draws 2 --out runs/site --json x.json
+    python benchmarks/site_table.py x.json y.json > results/site_training.md
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ostiary.training.run import RunSettings, train_liveness
 WORDS = ("HHH", "LLL")
 RULES: tuple[Rule, ...] = ("eer", "centres")
 """By which a site's threshold is chosen (metrics/thresholds.py)."""
+AS_IT_CAME = "as it came"
 Rates = dict[str, dict[str, Any]]
 """Word -> name of a rate -> its value with both ends of its interval, or a count."""
 
@@ -113,11 +115,11 @@ def main() -> None:
     parser.add_argument("--learnt", type=Path, action="append", required=True, help="index of what start has seen")
     parser.add_argument("--site", type=Path, required=True, help="index of the data set that it has not seen")
     parser.add_argument("--images", type=Path, action="append", required=True)
-    parser.add_argument("--people", default="4,8,16")
-    parser.add_argument("--draws", type=int, default=3, help="choices of people")
+    parser.add_argument("--people", default="4,12,28")
+    parser.add_argument("--draws", type=int, default=2, help="choices of people")
     parser.add_argument("--judge", choices=("rest", "test"), default="test")
     parser.add_argument("--change", default="{}", help="changes of the recipe, JSON")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--out", type=Path, default=Path("runs/site"), help="folder of the runs")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args()
 
@@ -155,7 +157,7 @@ def main() -> None:
             }
             own = {sample.path for sample in rows}
             as_came = {word: threshold.value for word, threshold in before.thresholds.items()}
-            tell(people, draw, "as it came", rates(before, as_came, judged, elsewhere))
+            tell(people, draw, AS_IT_CAME, rates(before, as_came, judged, elsewhere))
             for rule in RULES:
                 tell(
                     people,
@@ -181,7 +183,17 @@ def main() -> None:
                     people, draw, f"trained on, {rule}", rates(after, fitted(after, own, rule), judged, elsewhere)
                 )
     if options.json:
-        record = {"commit": commit(), "site": site.datasets[0], "judged": options.judge, "rows": table}
+        record = {
+            "commit": commit(),
+            "site": site.datasets[0],
+            "judged": options.judge,
+            "learnt": list(learnt.datasets),
+            "recipe": base.name,
+            "change": json.loads(options.change),
+            "start": start.record["commit"],
+            "start_epochs": start.record["history"][-1]["epoch"],
+            "rows": table,
+        }
         options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
