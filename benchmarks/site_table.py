@@ -16,13 +16,13 @@ from site_training import AS_IT_CAME, Rates
 
 HEAD = """# Pictures of one's own camera
 
-Made by `benchmarks/site_training.py`, which says how, and `benchmarks/site_table.py`. A site has pictures of a few
-people, bona fide and attacks. *As it came*: the network and its thresholds know other data sets alone. *Own threshold*:
-chosen on all the site's people. *Trained on*: half of them train the network further (`train liveness --recipe site`),
-the threshold comes from the other half. *eer* and *centres* are the rules of the threshold (docs/metrics.md). Figures
-are means over draws of people; brackets hold the lowest and the highest end of the draws' 95 % intervals over the
-judged people. *Elsewhere*: mean AUC over the data sets that the network came with (test people, one frame a
-recording)."""
+Made by `benchmarks/site_training.py`, which says how, and `benchmarks/site_table.py`. A site has pictures of
+a few people, bona fide and attacks. *As it came*: the network and its thresholds know other data sets alone.
+*Own threshold*: chosen on all the site's people. *Trained on*: half of them train the network further (`train
+liveness --recipe site`), the threshold comes from the other half. *eer* and *centres* are the rules of the
+threshold (docs/metrics.md). Figures are means over draws of people; brackets hold the lowest and the highest
+end of the draws' 95 % intervals over the judged people. *Elsewhere*: mean AUC over the data sets that the
+network came with (test people, one frame a recording)."""
 
 
 def rendered(records: list[dict[str, Any]]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from ostiary.data.index import Index, Sample
 from ostiary.reports.scores import Scores
-from site_training import drawn, of, split
+from site_table import rendered
+from site_training import AS_IT_CAME, drawn, of, split
 
 
 @pytest.fixture
@@ -52,3 +55,28 @@ def test_scores_of_some_pictures_stay_with_their_rows(site: Index) -> None:
     found = of(scores, chosen)
     assert [sample.path for sample in found.samples] == [rows[3].path, rows[7].path]
     assert found.liveness.tolist() == [3 / len(rows), 7 / len(rows)]
+
+
+def test_the_table_has_means_over_draws_between_the_widest_ends() -> None:
+    def row(what: str, hter: float) -> dict[str, Any]:
+        rates = {
+            name: [hter, hter - 0.02, hter + 0.03]
+            for name in ("auc", "eer", "acer_pooled", "apcer_pooled", "bpcer")
+        }
+        counts = {"n_bona_fide": 7, "n_attack": 9, "people": 3, "elsewhere": 0.5}
+        return {"people": 4, "what": what, "words": {"HHH": rates | counts}}
+
+    record = {
+        "commit": "b" * 40, "site": "door", "judged": "test", "learnt": ["x", "y"], "start": "a" * 40,
+        "start_epochs": 4, "rows": [row(AS_IT_CAME, 0.4), row("trained on, eer", 0.1), row("trained on, eer", 0.2)],
+    }  # fmt: skip
+    page = rendered([record])
+    assert "## door\n\nJudged on 7 bona fide pictures and 9 attacks of 3 test people." in page
+    assert (
+        "| any | as it came | HHH | 0.400 (0.380 to 0.430) | 40.0 | 40.0 (38.0 to 43.0) | 40.0 | 40.0 | 0.500 |"
+        in page
+    )
+    assert (
+        "| 4 | trained on, eer | HHH | 0.150 (0.080 to 0.230) | 15.0 | 15.0 (8.0 to 23.0) | 15.0 | 15.0 | 0.500 |"
+        in page
+    )
