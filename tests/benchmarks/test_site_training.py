@@ -58,25 +58,21 @@ def test_scores_of_some_pictures_stay_with_their_rows(site: Index) -> None:
 
 
 def test_the_table_has_means_over_draws_between_the_widest_ends() -> None:
-    def row(what: str, hter: float) -> dict[str, Any]:
-        rates = {
-            name: [hter, hter - 0.02, hter + 0.03]
-            for name in ("auc", "eer", "acer_pooled", "apcer_pooled", "bpcer")
-        }
+    names = ("auc", "eer", "acer_pooled", "apcer_pooled", "bpcer")
+
+    def row(what: str, value: float) -> dict[str, Any]:
+        rates = {name: [value, value - 0.02, value + 0.03] for name in names}
         counts = {"n_bona_fide": 7, "n_attack": 9, "people": 3, "elsewhere": 0.5}
         return {"people": 4, "what": what, "words": {"HHH": rates | counts}}
 
-    record = {
-        "commit": "b" * 40, "site": "door", "judged": "test", "learnt": ["x", "y"], "start": "a" * 40,
-        "start_epochs": 4, "rows": [row(AS_IT_CAME, 0.4), row("trained on, eer", 0.1), row("trained on, eer", 0.2)],
-    }  # fmt: skip
-    page = rendered([record])
+    rows = [row(AS_IT_CAME, 0.4), row("trained on", 0.1), row("trained on", 0.2)]
+    record = {"commit": "b" * 40, "site": "door", "judged": "test", "learnt": ["x", "y"], "rows": rows}
+    page = rendered([record | {"start": "a" * 40, "start_epochs": 4}])
     assert "## door\n\nJudged on 7 bona fide pictures and 9 attacks of 3 test people." in page
-    assert (
-        "| any | as it came | HHH | 0.400 (0.380 to 0.430) | 40.0 | 40.0 (38.0 to 43.0) | 40.0 | 40.0 | 0.500 |"
-        in page
+    start, site = page.splitlines()[-2:]
+    assert start.startswith(
+        "| any | as it came | HHH | 0.400 (0.380 to 0.430) | 40.0 | 40.0 (38.0 to 43.0) | 40.0 |"
     )
-    assert (
-        "| 4 | trained on, eer | HHH | 0.150 (0.080 to 0.230) | 15.0 | 15.0 (8.0 to 23.0) | 15.0 | 15.0 | 0.500 |"
-        in page
+    assert site == (
+        "| 4 | trained on | HHH | 0.150 (0.080 to 0.230) | 15.0 | 15.0 (8.0 to 23.0) | 15.0 | 15.0 | 0.500 |"
     )
