@@ -11,7 +11,7 @@ import torch
 from ostiary.data.index import Index
 from ostiary.data.pictures import PictureStore, open_pictures
 from ostiary.data.synthetic import synthesize
-from ostiary.export.release import Terms, default_word, release_liveness
+from ostiary.export.release import Terms, default_word, release_liveness, rule_for
 from ostiary.faces.preprocess import Preprocess
 from ostiary.liveness import Liveness
 from ostiary.networks.mobilenet_v2 import pta_mobilenet_v2
@@ -74,6 +74,7 @@ def test_the_file_holds_what_was_chosen(
             len(development.select(label="attack")),
         )
         assert threshold.data == "development split of synthetic"
+        assert threshold.target == "centres", "there are two people"
         assert 0 <= threshold.value <= 1
     assert model.metadata.default_configuration == released.record["default_configuration"]
     assert model.metadata.licence == "Apache-2.0"
@@ -97,6 +98,10 @@ def test_a_released_file_judges_pictures_by_its_cascade(
     expected = alone[band.second if doubtful else "LLL"]
     assert found.liveness == pytest.approx(expected.liveness, abs=1e-5)
     assert (found.threshold, found.accepted) == (expected.threshold, expected.accepted)
+
+
+def test_the_rule_of_the_threshold_follows_the_number_of_people() -> None:
+    assert [rule_for(people) for people in (None, 1, 19, 20, 500)] == ["eer", "centres", "centres", "eer", "eer"]
 
 
 def test_test_data_decides_nothing(

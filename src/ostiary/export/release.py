@@ -193,10 +193,7 @@ def choose_statistics(
 def choose_thresholds(
     weights: Path, index: Index, pictures: PictureStore, progress: Progress | None = None
 ) -> tuple[ScoreTable, dict[str, Threshold]]:
-    """Scores of the development data, and the threshold of each configuration.
-
-    Where APCER and BPCER are equal; with fewer than ``FEW_PEOPLE`` people, between the centres of both classes.
-    """
+    """Scores of the development data, and the threshold of each configuration by ``rule_for`` its people."""
     model = LivenessModel(weights)
     development = index.select(split="development")
 
@@ -206,13 +203,17 @@ def choose_thresholds(
 
     table = score(development, pictures, model, model.words, progress=report)
     name = "development split of " + ", ".join(development.datasets)
-    people = next(iter(table.configurations.values())).trials().people
-    rule: Rule = "eer" if people is None or people >= FEW_PEOPLE else "centres"
+    rule = rule_for(next(iter(table.configurations.values())).trials().people)
     thresholds = {
         word: choose_threshold(scores.trials(), data=name, rule=rule)
         for word, scores in table.configurations.items()
     }
     return table, thresholds
+
+
+def rule_for(people: int | None) -> Rule:
+    """Where APCER and BPCER are equal; for fewer than ``FEW_PEOPLE``, between the centres of both classes."""
+    return "centres" if people is not None and people < FEW_PEOPLE else "eer"
 
 
 def choose_cascade(table: ScoreTable, thresholds: Mapping[str, Threshold]) -> Band | None:
