@@ -19,6 +19,7 @@ from ostiary.runtime.container import read_metadata
 from ostiary.runtime.liveness_record import Metadata
 from ostiary.runtime.packaged import resolve_weights
 from ostiary.training.augment import Augmentation
+from ostiary.training.checkpoint import save_tensors
 from ostiary.training.model import TrainedModel, load_model
 from ostiary.training.recipe import Recipe, changed, recipe
 from ostiary.training.run import RunSettings, train_liveness
@@ -140,6 +141,9 @@ def test_starts_that_do_not_fit_are_refused(data: Data, first: Path, tmp_path: P
         data.train(adaptive, tmp_path / "d", tmp_path / "adaptive/checkpoint.safetensors")
     with pytest.raises(WeightsError):
         data.train(adaptive, tmp_path / "e", data.folder / "synthetic.csv")
+    save_tensors(tmp_path / "face.safetensors", {}, {"recipe": {"name": "few_people", "margin": {}}})
+    with pytest.raises(WeightsError, match="is no liveness model"):
+        data.train(adaptive, tmp_path / "e", tmp_path / "face.safetensors")
     assert not any((tmp_path / name / "model.safetensors").exists() for name in "abcde")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from ostiary.errors import WeightsError
@@ -33,7 +34,12 @@ def load_model(path: Path) -> TrainedModel:
     tensors, record = load_tensors(path)
     if "recipe" not in record:
         raise WeightsError(f"{path} is no model.safetensors of a finished run; name that file.")
-    recipe = Recipe.model_validate(record["recipe"])
+    try:
+        recipe = Recipe.model_validate(record["recipe"])
+    except ValidationError:
+        raise WeightsError(
+            f"{path} is no liveness model, or of another version of ostiary: train it again."
+        ) from None
     network = builder(LIVENESS, recipe.network)()
     network.load_state_dict(tensors)
     return TrainedModel(network.eval(), recipe, record)
