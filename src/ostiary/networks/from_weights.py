@@ -20,7 +20,7 @@ from ostiary.adaptive import blocks, configured
 from ostiary.adaptive.modes import evaluating
 from ostiary.errors import WeightsError
 from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt, mobilenet_v2
-from ostiary.networks.unfolding import Folded, fill, unfold
+from ostiary.networks.unfolding import Folded, convolutions, fill, unfold
 from ostiary.runtime.container import read_metadata
 from ostiary.runtime.liveness_record import Metadata
 
@@ -50,20 +50,14 @@ def network_from_weights(path: Path, pictures: Iterable[Tensor], dropout: float 
     net = mobilenet_v2(dropout=dropout)
     if any(".heavy." in name for name in arrays):
         net = adapt(net)
-    layers = _layers(net)
+    named = convolutions(net)
+    layers = list(named.values())
     with evaluating(net):
-        fill([pair for _, pair in layers], [_folded(arrays, name, pair[0], path) for name, pair in layers])
+        fill(layers, [_folded(arrays, name, conv, path) for name, (conv, _) in named.items()])
         _fill_classifier(net.classifier, arrays, path)
         with configured(net, "B" * len(blocks(net))):  # so that every branch sees the pictures
-            unfold([pair for _, pair in layers], net.features, pictures)
+            unfold(layers, net.features, pictures)
     return net
-
-
-def _layers(net: MobileNetV2) -> list[tuple[str, tuple[nn.Conv2d, nn.BatchNorm2d]]]:
-    """Each convolution, by name, with the BatchNorm after it; they are registered one after the other."""
-    convs = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-    return [(name, (conv, norm)) for (name, conv), norm in zip(convs, norms, strict=True)]
 
 
 def _arrays(graph: onnx.GraphProto) -> Iterator[tuple[str, np.ndarray]]:

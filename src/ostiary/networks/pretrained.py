@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ostiary.adaptive.modes import evaluating
 from ostiary.errors import WeightsError
 from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt, mobilenet_v2
-from ostiary.networks.unfolding import Folded, fill, unfold
+from ostiary.networks.unfolding import Folded, convolutions, fill, unfold
 
 
 def pretrained_mobilenet_v2(
@@ -46,7 +46,7 @@ def load_trunk(net: MobileNetV2, path: Path, pictures: Iterable[Tensor]) -> None
     (pixel - 128) / 128, the trunk's own convention; a few hundred pictures suffice. The classifier stays
     as it is. WeightsError for an unreadable or unfit file, ConfigurationError for no pictures.
     """
-    layers = _layers(net)
+    layers = list(convolutions(net).values())
     folded = _read(path, [conv for conv, _ in layers])
     with evaluating(net):
         fill(layers, folded)
@@ -57,13 +57,6 @@ def load_trunk(net: MobileNetV2, path: Path, pictures: Iterable[Tensor]) -> None
 _UNREADABLE = (
     OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-
-
-def _layers(net: MobileNetV2) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Each convolution with the BatchNorm after it; they are registered in the order of computation."""
-    convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-    return list(zip(convs, norms, strict=True))
 
 
 def _read(path: Path, convs: list[nn.Conv2d]) -> list[Folded]:

@@ -26,6 +26,13 @@ class Folded(NamedTuple):
     bias: Tensor
 
 
+def convolutions(net: nn.Module) -> dict[str, tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution, by name, with the BatchNorm after it; they are registered in the order of computation."""
+    convs = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    return {name: (conv, norm) for (name, conv), norm in zip(convs, norms, strict=True)}
+
+
 def fill(layers: Sequence[Layer], folded: Sequence[Folded]) -> None:
     """Let each layer compute what the folded one does: the BatchNorm adds the bias and does nothing else."""
     with torch.no_grad():

@@ -13,8 +13,8 @@ from ostiary.adaptive import blocks
 from ostiary.errors import ConfigurationError
 from ostiary.faces.preprocess import Preprocess
 from ostiary.networks.from_weights import network_from_weights
-from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt, mobilenet_v2
-from ostiary.networks.pretrained import load_trunk
+from ostiary.networks.mobilenet_v2 import MobileNetV2, adapt
+from ostiary.networks.pretrained import pretrained_mobilenet_v2
 from ostiary.networks.registry import LIVENESS, builder
 from ostiary.runtime.container import read_metadata
 from ostiary.runtime.liveness_record import Metadata
@@ -39,8 +39,7 @@ def from_scratch(recipe: Recipe) -> Start:
 
 def from_trunk(recipe: Recipe, trunk: Path, pictures: Iterable[Tensor]) -> Start:
     """The recipe's network from the ImageNet trunk; BatchNorm is measured on ``pictures``, batches of faces."""
-    stock = mobilenet_v2(dropout=recipe.dropout)
-    load_trunk(stock, trunk, pictures)
+    stock = pretrained_mobilenet_v2(trunk, pictures, dropout=recipe.dropout)
     return Start(stock if recipe.network == "mobilenet_v2" else adapt(stock, light_init="copy-first"), {})
 
 
